@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `run.py` does, a module a command. None of it is shipped in the extension."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNTIME = ROOT / ".runtime"
+MODELS = RUNTIME / "models"
+OUT = ROOT / "out"
+
+# The environment that run.py made is the worker's too.
+PYTHON = Path(sys.executable)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which model is asked, as both processes name it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from ..performance import FacescriptError
+
+BACKENDS = ("embedded", "local")
+QUANTIZATION_CHOICES = ("auto", "nf4", "int8", "bf16", "fp32", "none")
+
+# The folder of the embedded model among the runtime's models.
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The backend, and for a local model its folder, a LoRA folder ("" for none), and how it is quantized.
+
+    `quantization` is one of `QUANTIZATION_CHOICES`: `auto` is what a measurement on this machine chose at set-up,
+    `none` keeps the weights' own precision. Raises FacescriptError (`bad_option`) for other words.
+    """
+
+    backend: str = "embedded"
+    model: str = ""
+    adapter: str = ""
+    quantization: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("backend", self.backend, BACKENDS)
+        _one_of("quantization", self.quantization, QUANTIZATION_CHOICES)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, object]) -> ModelOptions:
+        """Read what `to_dict` writes; unknown fields and other types are errors."""
+        for key, value in fields.items():
+            if key not in cls.__dataclass_fields__ or not isinstance(value, str):
+                raise FacescriptError("bad_option", f"The model option {key!r} is not understood.")
+        return cls(**{key: str(value) for key, value in fields.items()})
+
+    def to_dict(self) -> dict[str, str]:
+        """The options as JSON."""
+        return asdict(self)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise FacescriptError("bad_option", f"There is no {name} {value!r}.", f"Choose one of: {', '.join(choices)}.")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts that the language models read.
+
+The poser's request is KeyframeFace's, word for word (arXiv 2512.11321 and its released adapter): one request a
+keyframe, each with the whole sequence of descriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..performance import CHANNELS, Pose
+
+Messages = list[dict[str, str]]
+
+POSER_SYSTEM = (
+    "You are a professional facial animator. Generate all 61 ARKit facial parameters for exactly one requested "
+    "semantic keyframe. The first 52 blendshapes are in [0,1], and the final 9 head/eye pose parameters are in "
+    '[-1,1]. Return strict JSON only in the form {"Keyframe_x":{...}}.'
+)
+
+_ONES = "Zero One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen Fourteen Fifteen Sixteen".split()
+_ONES += "Seventeen Eighteen Nineteen".split()
+_TENS = "_ _ Twenty Thirty Forty Fifty Sixty Seventy Eighty Ninety".split()
+
+
+def ordinal(index: int) -> str:
+    """The name of the keyframe at `index` (0-based): One, Two, ... TwentyOne ...; digits from 100 on."""
+    number = index + 1
+    if number < 20:
+        return _ONES[number]
+    if number < 100:
+        return _TENS[number // 10] + (_ONES[number % 10] if number % 10 else "")
+    return str(number)
+
+
+def poser_user(descriptions: Sequence[str], background: str, emotion: str, index: int) -> str:
+    """The user's turn that asks for the pose of keyframe `index` (0-based) of the sequence."""
+    sequence = "\n".join(f"- Keyframe {ordinal(i)}: {text}" for i, text in enumerate(descriptions))
+    return (
+        f"Keyframe Description Sequence:\n{sequence}\n\nBackground: {background}\nEmotion: {emotion}\n\n"
+        f"Task Instruction: Generate the facial expression parameters for Keyframe {ordinal(index)}."
+    )
+
+
+def answer_parts(index: int) -> tuple[str, tuple[str, ...], str]:
+    """The fixed text of an answer: what opens it, what stands before each channel's value, and what closes it."""
+    keys = tuple(f'{"," if i else ""}"{channel.pascal}":' for i, channel in enumerate(CHANNELS))
+    return f'{{"Keyframe_{ordinal(index).lower()}":{{', keys, "}}"
+
+
+def value_texts(is_angle: bool) -> tuple[str, ...]:
+    """Every value that an answer may hold, with one decimal, as KeyframeFace writes them."""
+    tenths = range(-10, 11) if is_angle else range(11)
+    return tuple(f"{tenth / 10:.1f}" for tenth in tenths)
+
+
+def answer(pose: Pose, index: int) -> str:
+    """The whole answer for `pose`, rounded to one decimal."""
+    opening, keys, closing = answer_parts(index)
+    # Rounding half up, and no "-0.0".
+    values = (f"{int(abs(value) * 10 + 0.5) / 10 * (1 if value >= 0 else -1) + 0.0:.1f}" for value in pose)
+    return opening + "".join(key + value for key, value in zip(keys, values, strict=True)) + closing
+
+
+def poser_messages(
+    descriptions: Sequence[str],
+    background: str,
+    emotion: str,
+    index: int,
+    worked: Sequence[tuple[str, str, str, Pose]] = (),
+) -> Messages:
+    """The conversation that ends before the answer for keyframe `index`.
+
+    `worked` holds examples (description, background, emotion, pose), shown as earlier turns to a model that was
+    not trained on this request.
+    """
+    messages = [{"role": "system", "content": POSER_SYSTEM}]
+    for text, example_background, example_emotion, pose in worked:
+        messages.append({"role": "user", "content": poser_user([text], example_background, example_emotion, 0)})
+        messages.append({"role": "assistant", "content": answer(pose, 0)})
+    messages.append({"role": "user", "content": poser_user(descriptions, background, emotion, index)})
+    return messages
+
+
+def planner_prefix(worked: Sequence[tuple[str, str, str, Sequence[tuple[str, str]]]]) -> str:
+    """The part of the planner's prompt that all beats share: the task and worked examples.
+
+    Each example is (script, background, emotion, [(moment, description), ...]).
+    """
+    blocks = [
+        "An animator's notes. For each moment of a script: what the actor's face visibly does - brows, eyes, lids, "
+        "gaze, nose, cheeks, lips, mouth corners, jaw, head - in one short line, true to the emotion.\n"
+    ]
+    for script, background, emotion, rows in worked:
+        blocks.append(planner_scene(script, background, emotion))
+        blocks.extend(f"{planner_moment(moment)} {text}\n" for moment, text in rows)
+    return "".join(blocks)
+
+
+def planner_scene(script: str, background: str, emotion: str) -> str:
+    """The lines that set a scene in the planner's prompt."""
+    return f"\nScript: {script}\nBackground: {background}\nEmotion: {emotion}\n"
+
+
+def planner_moment(moment: str) -> str:
+    """The line that asks for the description of one moment."""
+    return f"Moment: {moment}\nFace:"

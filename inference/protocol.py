@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Blender's process and the worker say to each other: one JSON object a line.
+
+Requests: `{"id", "type": "generate" | "pose", "brief", "options", "seed"}`, `{"id", "type": "cancel"}` with the id
+of the request to stop, `{"type": "shutdown"}`. Events carry the id of their request, except `ready`, which the
+worker says first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..performance import Beat, Brief, FacescriptError, Keyframe, jsonl
+from ..performance.model import MAX_KEYFRAMES
+from .options import ModelOptions
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started and speaks this protocol."""
+
+    protocol: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a request is: `fraction` in [0, 1] and a sentence for the user."""
+
+    id: int
+    fraction: float
+    message: str
+
+
+@dataclass(frozen=True)
+class BeatFound:
+    """One beat of `count` has its time and description."""
+
+    id: int
+    index: int
+    count: int
+    beat: Beat
+
+
+@dataclass(frozen=True)
+class KeyframeMade:
+    """One keyframe of `count` has its pose."""
+
+    id: int
+    index: int
+    count: int
+    keyframe: Keyframe
+
+
+@dataclass(frozen=True)
+class Done:
+    """All keyframes of the request were sent. `label` names the model that made them."""
+
+    id: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The request was stopped as it was asked."""
+
+    id: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The request (or, with id 0, the worker) failed."""
+
+    id: int
+    error: FacescriptError
+
+
+Event = Ready | Progress | BeatFound | KeyframeMade | Done | Cancelled | Failed
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of Blender's process."""
+
+    id: int
+    type: str
+    brief: Brief = field(default_factory=lambda: Brief(""))
+    options: ModelOptions = field(default_factory=ModelOptions)
+    seed: int = 0
+
+
+def request_to_line(request: Request) -> str:
+    """One request as a JSON line."""
+    entry: dict[str, object] = {"id": request.id, "type": request.type}
+    if request.type in ("generate", "pose"):
+        entry |= {
+            "brief": jsonl.brief_to_dict(request.brief),
+            "options": request.options.to_dict(),
+            "seed": request.seed,
+        }
+    return jsonl.to_line(entry)
+
+
+def parse_request(line: bytes | str) -> Request:
+    """Parse a request strictly. Raises FacescriptError (`bad_json`, `bad_request`, `bad_option`)."""
+    entry = jsonl.parse_object(line)
+    kind = entry.get("type")
+    if kind not in ("generate", "pose", "cancel", "shutdown"):
+        raise FacescriptError("bad_request", f"There is no request {kind!r}.")
+    number, seed = _int(entry, "id"), _int(entry, "seed")
+    if kind in ("cancel", "shutdown"):
+        return Request(number, str(kind))
+    brief, options = entry.get("brief"), entry.get("options")
+    if not isinstance(brief, Mapping) or not isinstance(options, Mapping):
+        raise FacescriptError("bad_request", "The request has no brief or no options.")
+    return Request(number, str(kind), jsonl.brief_from_dict(brief), ModelOptions.from_dict(options), seed)
+
+
+def event_to_line(event: Event) -> str:
+    """One event as a JSON line."""
+    return jsonl.to_line(_event_dict(event))
+
+
+def _event_dict(event: Event) -> dict[str, object]:
+    match event:
+        case Ready(protocol):
+            return {"event": "ready", "protocol": protocol}
+        case Progress(number, fraction, message):
+            return {"event": "progress", "id": number, "fraction": round(fraction, 4), "message": message}
+        case BeatFound(number, index, count, beat):
+            row = {"t": round(beat.time, 3), "text": beat.text}
+            return {"event": "beat", "id": number, "index": index, "count": count, **row}
+        case KeyframeMade(number, index, count, keyframe):
+            row_ = jsonl.keyframe_to_dict(keyframe)
+            return {"event": "keyframe", "id": number, "index": index, "count": count, **row_}
+        case Done(number, label):
+            return {"event": "done", "id": number, "label": label}
+        case Cancelled(number):
+            return {"event": "cancelled", "id": number}
+        case Failed(number, error):
+            words = {"code": error.code, "message": error.message, "hint": error.hint}
+            return {"event": "error", "id": number, **words}
+
+
+def parse_event(line: bytes | str) -> Event:
+    """Parse an event strictly: times, poses and counts are checked here. Raises FacescriptError (`bad_answer`)."""
+    try:
+        return _parse_event(jsonl.parse_object(line))
+    except FacescriptError as error:
+        raise FacescriptError(
+            "bad_answer",
+            f"The worker answered something that cannot be used: {error.message}",
+            "Generate again; if it happens again, run Set Up.",
+        ) from error
+
+
+def _parse_event(entry: Mapping[str, object]) -> Event:
+    kind = entry.get("event")
+    if kind == "ready":
+        return Ready(_int(entry, "protocol"))
+    number = _int(entry, "id")
+    if kind == "progress":
+        return Progress(number, _fraction(entry), _str(entry, "message"))
+    if kind == "beat":
+        index, count = _position(entry)
+        brief = jsonl.brief_from_dict({"keyframes": [{"t": entry.get("t"), "text": entry.get("text")}]})
+        return BeatFound(number, index, count, brief.beats[0])
+    if kind == "keyframe":
+        index, count = _position(entry)
+        return KeyframeMade(number, index, count, jsonl.keyframe_from_dict(entry))
+    if kind == "done":
+        return Done(number, _str(entry, "label"))
+    if kind == "cancelled":
+        return Cancelled(number)
+    if kind == "error":
+        return Failed(number, FacescriptError(_str(entry, "code"), _str(entry, "message"), _str(entry, "hint")))
+    raise FacescriptError("bad_json", f"There is no event {str(kind)[:40]!r}.")
+
+
+def _position(entry: Mapping[str, object]) -> tuple[int, int]:
+    index, count = _int(entry, "index"), _int(entry, "count")
+    if not 0 <= index < count <= MAX_KEYFRAMES:
+        raise FacescriptError("bad_json", f"Keyframe {index} of {count} cannot be.")
+    return index, count
+
+
+def _int(entry: Mapping[str, object], key: str) -> int:
+    value = entry.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 2**53:
+        raise FacescriptError("bad_json", f"{key!r} is not a whole number.")
+    return value
+
+
+def _str(entry: Mapping[str, object], key: str) -> str:
+    value = entry.get(key, "")
+    if not isinstance(value, str):
+        raise FacescriptError("bad_json", f"{key!r} is not a text.")
+    return value[:4000]
+
+
+def _fraction(entry: Mapping[str, object]) -> float:
+    value = entry.get("fraction", 0.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise FacescriptError("bad_json", "'fraction' is not a number.")
+    return min(1.0, max(0.0, float(value)))
+
+
+def plain(text: object) -> str:
+    """Any text as one printable line, for logs and error messages."""
+    return json.dumps(str(text)[:2000], ensure_ascii=False)[1:-1]

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What turns words into descriptions and poses: one interface, a class a kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ...performance import NEUTRAL, Brief, FacescriptError, Performance, Pose
+from .. import prompts
+from ..examples import Examples
+from ..options import BACKENDS, EMBEDDED_MODEL, ModelOptions
+from ..script_text import is_face_description
+from . import quantization
+from .descriptions import LineWriter
+from .local_model import LocalModel, load
+from .skeleton import SkeletonDecoder
+
+Check = Callable[[], None]
+
+# The adapter that is trained for the embedded model and shipped in the package, once it is there.
+EMBEDDED_ADAPTER = Path(__file__).parent.parent / "adapter"
+
+
+class Backend(Protocol):
+    """A model that plans and poses. `check` is called between steps and may raise to cancel."""
+
+    @property
+    def label(self) -> str:
+        """The model and its quantization, for people."""
+
+    def describe(self, brief: Brief, moments: Sequence[str], seed: int, check: Check) -> Iterator[tuple[int, str]]:
+        """Yield (number of the moment, what the face visibly does then) as they are finished, in any order."""
+
+    def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
+        """Yield one pose for each description, in order."""
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    """How many worked examples a prompt shows."""
+
+    poses: int
+    performances: int
+
+
+# One example keeps a pose's prompt near 800 tokens; a second one made the smallest model no better.
+_PROMPTED = _Likeness(poses=1, performances=3)
+
+
+class LocalBackend:
+    """A causal language model on this machine, with the skeleton decoder.
+
+    `trained` tells that the model's adapter was trained on KeyframeFace's request; any other model is shown
+    worked examples chosen by likeness.
+    """
+
+    def __init__(self, local: LocalModel, examples: Examples, *, trained: bool) -> None:
+        self._local = local
+        self._examples = examples
+        self._trained = trained
+        self._decoder = SkeletonDecoder(local)
+        self._writer = LineWriter(local)
+
+    @property
+    def label(self) -> str:
+        """The model's folder name and its quantization."""
+        return f"{self._local.folder.name} ({self._local.quantization})"
+
+    def describe(self, brief: Brief, moments: Sequence[str], seed: int, check: Check) -> Iterator[tuple[int, str]]:
+        """Write all descriptions in one batch, after examples of performances with a similar script and emotion."""
+        alike = self._examples.performances_like(brief.script, brief.emotion, _PROMPTED.performances)
+        worked = [(p.brief.script, p.brief.background, p.brief.emotion, _rows(p)) for p in reversed(alike)]
+        prefix = prompts.planner_prefix(worked) + prompts.planner_scene(brief.script, brief.background, brief.emotion)
+        asked = [prompts.planner_moment(moment) for moment in moments]
+        spare = [k.text for p in alike for k in p.keyframes]
+        for number, line in self._writer.write(prefix, asked, seed, check):
+            yield number, line if is_face_description(line) else spare[number % len(spare)] if spare else line
+
+    def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
+        """One request a keyframe, each with the whole sequence, as KeyframeFace asks."""
+        draft = NEUTRAL
+        for index, text in enumerate(descriptions):
+            worked = []
+            if not self._trained:
+                for performance, keyframe in self._examples.keyframes_like(text, _PROMPTED.poses):
+                    like = performance.brief
+                    worked.append((keyframe.text, like.background, like.emotion, keyframe.pose))
+                    draft = keyframe.pose
+            messages = prompts.poser_messages(descriptions, brief.background, brief.emotion, index, worked)
+            draft = self._decoder.decode(messages, index, draft, check)
+            yield draft
+
+
+def _rows(performance: Performance) -> list[tuple[str, str]]:
+    # Examples do not say which words a keyframe belongs to; they are shared out by time.
+    words = performance.brief.script.split()
+    times = [keyframe.time for keyframe in performance.keyframes]
+    end = times[-1] + (times[-1] / (len(times) - 1) if len(times) > 1 else 1.0)
+    cuts = [round(len(words) * time / end) for time in (*times, end)]
+    return [
+        (" ".join(words[begin:until]), keyframe.text)
+        for begin, until, keyframe in zip(cuts, cuts[1:], performance.keyframes, strict=False)
+    ]
+
+
+def make(options: ModelOptions, models: Path) -> Backend:
+    """Load the backend that `options` ask for. `models` is the runtime's folder of converted models."""
+    chosen = quantization.resolve(options.quantization, models)
+    if options.backend == "embedded":
+        adapter = EMBEDDED_ADAPTER if (EMBEDDED_ADAPTER / "adapter_config.json").is_file() else None
+        local = load(models / EMBEDDED_MODEL, chosen, adapter)
+        return LocalBackend(local, Examples.load(), trained=adapter is not None)
+    if options.backend == "local":
+        if not options.model:
+            raise FacescriptError("no_model", "No model folder was given.", "Choose the folder of a local model.")
+        adapter = Path(options.adapter) if options.adapter else None
+        local = load(Path(options.model), chosen, adapter)
+        return LocalBackend(local, Examples.load(), trained=adapter is not None)
+    raise FacescriptError(
+        "bad_option", f"There is no backend {options.backend!r}.", f"Choose one of: {', '.join(BACKENDS)}."
+    )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a brief to a performance: plan the beats, then pose them, streaming both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ...performance import Beat, Brief, FacescriptError, Keyframe, Performance
+from ..script import Moment, read_script
+from ..timing import schedule
+from .backends import Backend
+
+Check = Callable[[], None]
+
+
+def plan(brief: Brief, backend: Backend, seed: int, check: Check = lambda: None) -> Iterator[tuple[int, int, Beat]]:
+    """Yield (index, count, beat) as descriptions are finished, in any order.
+
+    Beats that the brief already has, and moments that the script describes itself, are taken as they stand.
+    """
+    if brief.beats:
+        for index, beat in enumerate(brief.beats):
+            yield index, len(brief.beats), beat
+        return
+    moments = read_script(brief.script)
+    times = schedule(moments)
+    ask = []
+    for index, moment in enumerate(moments):
+        if moment.described:
+            yield index, len(moments), Beat(times[index], moment.direction)
+        else:
+            ask.append(index)
+    for number, text in backend.describe(brief, [_prompt(moments[index]) for index in ask], seed, check):
+        yield ask[number], len(moments), Beat(times[ask[number]], text)
+
+
+def _prompt(moment: Moment) -> str:
+    direction = f"({moment.direction})" if moment.direction and moment.speech else moment.direction
+    return " ".join(part for part in (direction, moment.speech) if part)
+
+
+def generate(
+    brief: Brief,
+    backend: Backend,
+    seed: int,
+    check: Check = lambda: None,
+    on_beat: Callable[[int, int, Beat], None] = lambda index, count, beat: None,
+    on_keyframe: Callable[[int, int, Keyframe], None] = lambda index, count, keyframe: None,
+) -> Performance:
+    """The whole way. Deterministic in the brief, the backend and the seed.
+
+    `check` is called between steps and may raise to cancel; `on_beat` and `on_keyframe` are told of each beat and
+    each keyframe as it is made.
+    """
+    found: dict[int, Beat] = {}
+    for index, count, beat in plan(brief, backend, seed, check):
+        found[index] = beat
+        on_beat(index, count, beat)
+    beats = tuple(found[index] for index in sorted(found))
+    if not beats:
+        raise FacescriptError("empty_script", "There is nothing to perform.", "Type a script first.")
+    # Order and spacing are checked before the long part of the work.
+    brief = replace(brief, beats=beats)
+    keyframes = []
+    for index, pose in enumerate(backend.pose(brief, [beat.text for beat in beats], check)):
+        keyframes.append(Keyframe(beats[index].time, beats[index].text, pose))
+        on_keyframe(index, len(beats), keyframes[-1])
+    return Performance(replace(brief, beats=()), tuple(keyframes))

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which quantization is fastest here: measured once, since it depends on the processor's instructions.
+
+bitsandbytes' 4-bit kernels for CPUs are fast with AVX-512 and slow without; bf16 is fast only on processors that
+multiply it in hardware.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ...performance import FacescriptError
+from .local_model import QUANTIZATIONS, LocalModel, Quantization, load
+
+_CHOICE_FILE = "quantization.json"
+
+# A pose's typical work: tokens read in one go, and small steps of a few tokens.
+_PREFILL, _PREFILLS, _STEP, _STEPS = 256, 4, 8, 40
+# int8 and fp32 were never the fastest where they were measured; they stay a choice for those who want them.
+_CANDIDATES: tuple[Quantization, ...] = ("nf4", "bf16", "fp32")
+
+
+def resolve(name: str, models: Path) -> Quantization:
+    """The quantization to load: `auto` is the measured choice kept in `models`, `none` is bf16."""
+    if name in QUANTIZATIONS:
+        return name  # type: ignore[return-value]
+    if name == "none":
+        return "bf16"
+    try:
+        found = json.loads((models / _CHOICE_FILE).read_text(encoding="utf-8"))["quantization"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "bf16"
+    return found if found in QUANTIZATIONS else "bf16"
+
+
+def measure(folder: Path) -> Iterator[tuple[Quantization, float]]:
+    """Yield each quantization that works here with the seconds that a typical pose would take."""
+    for quantization in _CANDIDATES:
+        try:
+            local = load(folder, quantization)
+            yield quantization, _seconds(local)
+        except (FacescriptError, RuntimeError, ImportError, NotImplementedError):
+            # A kernel that is not built for this machine; the others remain.
+            continue
+
+
+def keep(models: Path, seconds: dict[Quantization, float]) -> Quantization:
+    """Choose the fastest and write the choice down in `models`."""
+    chosen = min(seconds, key=lambda name: seconds[name])
+    text = json.dumps({"quantization": chosen, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
+    (models / _CHOICE_FILE).write_text(text, encoding="utf-8")
+    return chosen
+
+
+def _seconds(local: LocalModel) -> float:
+    from transformers import DynamicCache
+
+    ids = torch.arange(1000, 1000 + _PREFILL, device=local.device)[None]
+    with torch.inference_mode():
+        local.model(input_ids=ids[:, :_STEP])
+        cache = DynamicCache(config=local.model.config)
+        begin = time.perf_counter()
+        local.model(input_ids=ids, past_key_values=cache, use_cache=True)
+        read = time.perf_counter()
+        for _ in range(4):
+            local.model(input_ids=ids[:, :_STEP], past_key_values=cache, use_cache=True)
+        end = time.perf_counter()
+    return (read - begin) * _PREFILLS + (end - read) / 4 * _STEPS

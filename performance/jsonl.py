@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Briefs and performances as JSON lines: one JSON object a line, UTF-8.
+
+`{"id", "script", "background", "emotion"}` asks for a performance; with `"keyframes": [{"t", "text"}]` it asks
+for the poses of beats that are written already; with a `"pose"` in every keyframe it is a performance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .errors import FacescriptError
+from .model import MAX_SCRIPT, MAX_TEXT, Beat, Brief, Keyframe, Performance
+from .pose import Pose
+
+MAX_LINE_BYTES = 8 << 20
+
+_LIMITS = {"script": MAX_SCRIPT, "background": MAX_TEXT, "emotion": MAX_TEXT, "id": 200}
+
+
+def read_briefs(path: Path) -> Iterator[Brief]:
+    """Read what is asked for, a line at a time; errors name the file and the line."""
+    yield from _read(path, brief_from_dict)
+
+
+def read_performances(path: Path) -> Iterator[Performance]:
+    """Read finished performances, a line at a time; errors name the file and the line."""
+    yield from _read(path, performance_from_dict)
+
+
+def _read(path: Path, parse):  # type: ignore[no-untyped-def]
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise FacescriptError(
+            "no_file", f"Cannot read {path}: {error.strerror}.", "Check the path and its permissions."
+        ) from error
+    with stream:
+        number = 0
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                if len(line) > MAX_LINE_BYTES:
+                    raise FacescriptError("bad_json", f"The line is longer than {MAX_LINE_BYTES >> 20} MiB.")
+                yield parse(parse_object(line))
+            except FacescriptError as error:
+                raise FacescriptError(error.code, f"{path}, line {number}: {error.message}", error.hint) from error
+
+
+def parse_object(line: bytes | str) -> dict[str, object]:
+    """Parse one JSON object strictly: no NaN, no infinity, no doubled key. Raises FacescriptError (`bad_json`)."""
+    try:
+        text = line.decode("utf-8-sig") if isinstance(line, bytes) else line
+        found = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except UnicodeDecodeError as error:
+        raise FacescriptError("bad_json", f"This is not UTF-8 text (byte {error.start}).") from error
+    except json.JSONDecodeError as error:
+        raise FacescriptError("bad_json", f"This is not JSON: {error.msg} at column {error.colno}.") from error
+    except (RecursionError, ValueError) as error:
+        raise FacescriptError(
+            "bad_json", "This is not JSON: it is nested too deeply or holds a huge number."
+        ) from error
+    if not isinstance(found, dict):
+        raise FacescriptError("bad_json", f"Expected a JSON object, found {type(found).__name__}.")
+    return found
+
+
+def _refuse_constant(name: str) -> float:
+    raise FacescriptError("bad_json", f"{name} is not a finite number.")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FacescriptError("bad_json", f"The name {twice[:60]!r} is given twice.")
+    return found
+
+
+def brief_from_dict(entry: Mapping[str, object]) -> Brief:
+    """Parse a brief; `script` may be empty only if keyframes with texts are there."""
+    rows = _keyframe_rows(entry, required=False)
+    beats = tuple(Beat(_time(row, i), _text(row, "text", f"keyframe {i}: ")) for i, row in enumerate(rows, start=1))
+    return Brief(**_header(entry), beats=beats)
+
+
+def performance_from_dict(entry: Mapping[str, object]) -> Performance:
+    """Parse a performance: every keyframe has `t`, `text` and `pose`."""
+    keyframes = []
+    for number, row in enumerate(_keyframe_rows(entry, required=True), start=1):
+        pose = row.get("pose")
+        if not isinstance(pose, Mapping):
+            raise FacescriptError("bad_pose", f"Keyframe {number} has no pose.", "Give one as {channel: value}.")
+        try:
+            keyframes.append(Keyframe(_time(row, number), _text(row, "text"), Pose.from_dict(pose)))
+        except FacescriptError as error:
+            raise FacescriptError(error.code, f"Keyframe {number}: {error.message}", error.hint) from error
+    return Performance(Brief(**_header(entry)), tuple(keyframes))
+
+
+def brief_to_dict(brief: Brief) -> dict[str, object]:
+    """The brief as a JSON object; without keyframes if it has no beats."""
+    entry: dict[str, object] = _header_dict(brief)
+    if brief.beats:
+        entry["keyframes"] = [{"t": round(beat.time, 3), "text": beat.text} for beat in brief.beats]
+    return entry
+
+
+def performance_to_dict(performance: Performance) -> dict[str, object]:
+    """The performance as a JSON object, each pose with all 61 channels."""
+    return _header_dict(performance.brief) | {"keyframes": [keyframe_to_dict(k) for k in performance.keyframes]}
+
+
+def keyframe_to_dict(keyframe: Keyframe) -> dict[str, object]:
+    """One keyframe as a JSON object."""
+    return {"t": round(keyframe.time, 3), "text": keyframe.text, "pose": keyframe.pose.to_dict()}
+
+
+def keyframe_from_dict(row: Mapping[str, object]) -> Keyframe:
+    """Parse one keyframe; the inverse of `keyframe_to_dict`."""
+    pose = row.get("pose")
+    if not isinstance(pose, Mapping):
+        raise FacescriptError("bad_pose", "The keyframe has no pose.", "Give one as {channel: value}.")
+    return Keyframe(_time(row, 1), _text(row, "text"), Pose.from_dict(pose))
+
+
+def to_line(entry: Mapping[str, object]) -> str:
+    """One JSON line with its newline; never NaN."""
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _header(entry: Mapping[str, object]) -> dict[str, str]:
+    return {key: _text(entry, key) for key in ("script", "background", "emotion", "id")}
+
+
+def _header_dict(brief: Brief) -> dict[str, object]:
+    return {"id": brief.id, "script": brief.script, "background": brief.background, "emotion": brief.emotion}
+
+
+def _text(entry: Mapping[str, object], key: str, where: str = "") -> str:
+    value = entry.get(key, "")
+    if isinstance(value, int) and not isinstance(value, bool) and key == "id":
+        value = str(value)
+    if not isinstance(value, str):
+        raise FacescriptError("bad_json", f"{where}{key!r} is {type(value).__name__}, not a text.")
+    limit = _LIMITS.get(key, MAX_TEXT)
+    if len(value) > limit:
+        raise FacescriptError(
+            "long_text", f"{where}{key!r} has {len(value)} characters; the limit is {limit}.", "Shorten or split it."
+        )
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise FacescriptError("bad_json", f"{where}{key!r} holds half a character (a lone surrogate).")
+    return value
+
+
+def _keyframe_rows(entry: Mapping[str, object], *, required: bool) -> list[Mapping[str, object]]:
+    rows = entry.get("keyframes")
+    if rows is None and not required:
+        return []
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise FacescriptError("bad_json", "'keyframes' is not a list of objects.", 'Give [{"t": 0.0, "text": "..."}].')
+    return rows
+
+
+def _time(row: Mapping[str, object], number: int) -> float:
+    value = row.get("t")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise FacescriptError("bad_time", f"Keyframe {number}: 't' is not a number of seconds.")
+    try:
+        return float(value)
+    except OverflowError:
+        raise FacescriptError("bad_time", f"Keyframe {number}: 't' is too large.") from None

