@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .protocol import BeatFound, Cancelled, Done, Event, Failed, KeyframeMade, R
 
 START = Path(__file__).with_name("start.py")
 MAX_EVENT_BYTES = 1 << 20
+# How long a worker that has closed its output may take to end, in seconds.
+_LAST_BREATH = 5.0
 _HINT = "Generate again; if it happens again, run Set Up in the preferences."
 
 
@@ -32,15 +35,16 @@ def worker_command(python: Path, models: Path) -> list[str]:
 class WorkerClient:
     """One worker process and the requests sent to it.
 
-    `poll` never blocks: two threads read the worker's output. A worker that ends by itself, or that says
-    something that is not an event, shows up as a `Failed` event.
+    Nothing here waits but `wait` and `close`: threads of its own write to the worker and read from it. A worker
+    that ends by itself shows up as a `Failed` event with the id 0; one that says something that is not an event
+    is killed, and shows up in the same way, once.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._events: queue.Queue[Event] = queue.Queue()
         self._last_words: deque[str] = deque(maxlen=30)
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._next = 1
-        self._open: set[int] = set()
         self._closing = False
         try:
             self._process = subprocess.Popen(
@@ -52,14 +56,17 @@ class WorkerClient:
                 # No console window on Windows.
                 creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
             raise FacescriptError(
-                "no_worker", f"The worker cannot be started ({command[0]}: {error.strerror}).", "Run Set Up."
+                "no_worker", f"The worker cannot be started ({command[0]}: {why}).", "Run Set Up."
             ) from error
         self._errors = threading.Thread(target=self._read_errors, daemon=True, name="facescript-errors")
-        self._errors.start()
         self._reader = threading.Thread(target=self._read_events, daemon=True, name="facescript-events")
-        self._reader.start()
+        self._writer = threading.Thread(target=self._write_requests, daemon=True, name="facescript-requests")
+        self._threads = (self._errors, self._reader, self._writer)
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
@@ -72,31 +79,28 @@ class WorkerClient:
         return self._process.pid
 
     def request(self, kind: str, brief: Brief, options: ModelOptions, seed: int = 0) -> int:
-        """Send a `generate` or `pose` request; the id that its events carry."""
+        """Send a `generate` or `pose` request; the id that its events carry.
+
+        Raises FacescriptError at once for what the worker would refuse to read, and (`worker_died`) if it has ended.
+        """
+        if not self.alive:
+            raise FacescriptError("worker_died", "The worker has ended.", _HINT)
+        line = protocol.request_to_line(Request(self._next, kind, brief, options, seed))
+        protocol.parse_request(line)
         number, self._next = self._next, self._next + 1
-        self._open.add(number)
-        self._send(Request(number, kind, brief, options, seed))
+        self._requests.put(line.encode())
         return number
 
     def cancel(self, number: int) -> None:
         """Ask the worker to stop a request; a `Cancelled` event follows."""
-        self._send(Request(number, "cancel"))
-
-    def _send(self, request: Request) -> None:
-        assert self._process.stdin
-        try:
-            self._process.stdin.write(protocol.request_to_line(request).encode())
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            # It has died: the reading thread says so.
-            pass
+        self._requests.put(protocol.request_to_line(Request(number, "cancel")).encode())
 
     def poll(self) -> list[Event]:
         """The events since the last call; never waits."""
         found = []
         while True:
             try:
-                found.append(self._settle(self._events.get_nowait()))
+                found.append(self._events.get_nowait())
             except queue.Empty:
                 return found
 
@@ -107,7 +111,7 @@ class WorkerClient:
         """
         while True:
             try:
-                event = self._settle(self._events.get(timeout=timeout))
+                event = self._events.get(timeout=timeout)
             except queue.Empty:
                 raise FacescriptError("timeout", f"The worker said nothing for {timeout:.0f} seconds.", _HINT) from None
             if isinstance(event, protocol.Ready) or event.id not in (0, number):
@@ -119,51 +123,73 @@ class WorkerClient:
     def close(self, patience: float = 2.0) -> None:
         """End the worker: ask, then kill after `patience` seconds. Safe to call twice."""
         self._closing = True
-        self._send(Request(0, "shutdown"))
-        try:
-            assert self._process.stdin
-            self._process.stdin.close()
-        except OSError:
-            pass
+        self._requests.put(protocol.request_to_line(Request(0, "shutdown")).encode())
+        self._requests.put(None)
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10.0)
-        self._reader.join(2.0)
-        self._errors.join(2.0)
+        for thread in self._threads:
+            thread.join(2.0)
 
-    def _settle(self, event: Event) -> Event:
-        if isinstance(event, (Done, Cancelled, Failed)):
-            self._open.discard(event.id)
-        return event
+    def _write_requests(self) -> None:
+        stream = self._process.stdin
+        assert stream
+        # If it has died, the thread that reads events says so.
+        with suppress(OSError), stream:
+            while line := self._requests.get():
+                stream.write(line)
+                stream.flush()
 
     def _read_events(self) -> None:
         stream = self._process.stdout
         assert stream
-        while line := stream.readline(MAX_EVENT_BYTES):
-            try:
-                self._events.put(protocol.parse_event(line))
-            except FacescriptError as error:
-                self._events.put(Failed(0, error))
-        if not self._closing:
-            self._events.put(Failed(0, self._death()))
+        with stream:
+            while line := stream.readline(MAX_EVENT_BYTES + 1):
+                try:
+                    self._events.put(_event(line))
+                except FacescriptError as error:
+                    # What else it says cannot be trusted either.
+                    self._process.kill()
+                    self._process.wait()
+                    self._events.put(Failed(0, error))
+                    break
+            else:
+                if not self._closing:
+                    self._events.put(Failed(0, self._death()))
+        # Ends the writing thread too.
+        self._requests.put(None)
 
     def _read_errors(self) -> None:
         stream = self._process.stderr
         assert stream
-        while line := stream.readline(8192):
-            self._last_words.append(line.decode("utf-8", "replace").rstrip())
+        with stream:
+            while line := stream.readline(8192):
+                if words := line.decode("utf-8", "replace").strip():
+                    self._last_words.append(words)
 
     def _death(self) -> FacescriptError:
         try:
-            status: object = self._process.wait(5.0)
+            ended = f"ended by itself (status {self._process.wait(_LAST_BREATH)})"
         except subprocess.TimeoutExpired:
-            status = "unknown"
+            ended = "closed its output"
+            self._process.kill()
+            self._process.wait()
         # What it printed last may still be on its way.
         self._errors.join(0.5)
-        words = protocol.plain(self._last_words[-1]) if self._last_words else "it said nothing"
-        return FacescriptError("worker_died", f"The worker ended by itself (status {status}): {words}.", _HINT)
+        words = protocol.plain(self._last_words[-1])[:300] if self._last_words else "it said nothing"
+        return FacescriptError("worker_died", f"The worker {ended}: {words.rstrip('.')}.", _HINT)
+
+
+def _event(line: bytes) -> Event:
+    if len(line) > MAX_EVENT_BYTES:
+        limit = MAX_EVENT_BYTES >> 20
+        raise FacescriptError("bad_answer", f"The worker answered with a line of more than {limit} MiB.", _HINT)
+    event = protocol.parse_event(line)
+    if isinstance(event, protocol.Ready) and event.protocol != protocol.PROTOCOL:
+        raise FacescriptError("bad_answer", f"The worker speaks protocol {event.protocol}.", "Restart Blender.")
+    return event
 
 
 class Collector:
@@ -179,18 +205,25 @@ class Collector:
         self.label = ""
 
     def add(self, event: Event) -> None:
-        """Take in one event. Raises its error for `Failed`."""
+        """Take in one event. Raises its error for `Failed`, and `bad_answer` if the number of beats changes."""
         match event:
             case protocol.Progress(_, fraction, message):
                 self.fraction, self.message = fraction, message
             case BeatFound(_, index, count, beat):
-                self.beats[index], self.count = beat, count
+                self._expect(count)
+                self.beats[index] = beat
             case KeyframeMade(_, index, count, keyframe):
-                self.keyframes[index], self.count = keyframe, count
+                self._expect(count)
+                self.keyframes[index] = keyframe
             case Done(_, label):
                 self.label, self.fraction = label, 1.0
             case Failed(_, error):
                 raise error
+
+    def _expect(self, count: int) -> None:
+        if self.count not in (0, count):
+            raise FacescriptError("bad_answer", f"The worker spoke of {self.count} beats, then of {count}.", _HINT)
+        self.count = count
 
     def performance(self) -> Performance:
         """The finished performance. Raises FacescriptError (`bad_answer`) if a keyframe never came."""
@@ -208,14 +241,23 @@ def perform(
     options: ModelOptions,
     seed: int = 0,
     on_event: Callable[[Event], None] = lambda event: None,
+    timeout: float = 3600.0,
 ) -> Performance:
-    """Ask and wait for the whole performance. Raises FacescriptError, also if it was cancelled."""
+    """Ask and wait for the whole performance; `timeout` is the longest silence, in seconds.
+
+    Raises FacescriptError, also if it was cancelled.
+    """
     collector = Collector(brief)
     number = client.request(kind, brief, options, seed)
     began = time.monotonic()
-    for event in client.wait(number):
-        collector.add(event)
-        on_event(event)
-        if isinstance(event, Cancelled):
-            raise FacescriptError("cancelled", f"Cancelled after {time.monotonic() - began:.0f} seconds.")
-    return collector.performance()
+    try:
+        for event in client.wait(number, timeout):
+            collector.add(event)
+            on_event(event)
+            if isinstance(event, Cancelled):
+                raise FacescriptError("cancelled", f"Cancelled after {time.monotonic() - began:.0f} seconds.")
+        return collector.performance()
+    except BaseException:
+        # Nobody listens any more: the next request must not wait for this one.
+        client.cancel(number)
+        raise

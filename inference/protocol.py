@@ -9,7 +9,6 @@ worker says first.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -102,15 +101,34 @@ def request_to_line(request: Request) -> str:
             "options": request.options.to_dict(),
             "seed": request.seed,
         }
-    return jsonl.to_line(entry)
+    return _to_line(entry)
+
+
+def _to_line(entry: Mapping[str, object]) -> str:
+    # In ASCII, so that a path that is not UTF-8 gets through a pipe too.
+    return json.dumps(entry, allow_nan=False) + "\n"
 
 
 def parse_request(line: bytes | str) -> Request:
-    """Parse a request strictly. Raises FacescriptError (`bad_json`, `bad_request`, `bad_option`)."""
-    entry = jsonl.parse_object(line)
+    """Parse a request strictly. Raises FacescriptError (`bad_json`, `bad_request`, `bad_option`, `bad_time`, ...)."""
+    try:
+        return _parse_request(jsonl.parse_object(line))
+    except RecursionError:
+        raise FacescriptError("bad_json", "The request is nested too deeply.") from None
+
+
+def request_id(line: bytes | str) -> int:
+    """The id of a request that cannot be parsed otherwise; 0 if it has none."""
+    try:
+        return _int(jsonl.parse_object(line), "id")
+    except FacescriptError:
+        return 0
+
+
+def _parse_request(entry: Mapping[str, object]) -> Request:
     kind = entry.get("type")
     if kind not in ("generate", "pose", "cancel", "shutdown"):
-        raise FacescriptError("bad_request", f"There is no request {kind!r}.")
+        raise FacescriptError("bad_request", f"There is no request {plain(kind)[:40]!r}.")
     number, seed = _int(entry, "id"), _int(entry, "seed")
     if kind in ("cancel", "shutdown"):
         return Request(number, str(kind))
@@ -122,7 +140,7 @@ def parse_request(line: bytes | str) -> Request:
 
 def event_to_line(event: Event) -> str:
     """One event as a JSON line."""
-    return jsonl.to_line(_event_dict(event))
+    return _to_line(_event_dict(event))
 
 
 def _event_dict(event: Event) -> dict[str, object]:
@@ -150,10 +168,11 @@ def parse_event(line: bytes | str) -> Event:
     """Parse an event strictly: times, poses and counts are checked here. Raises FacescriptError (`bad_answer`)."""
     try:
         return _parse_event(jsonl.parse_object(line))
-    except FacescriptError as error:
+    except (FacescriptError, RecursionError) as error:
+        why = error.message if isinstance(error, FacescriptError) else "It is nested too deeply."
         raise FacescriptError(
             "bad_answer",
-            f"The worker answered something that cannot be used: {error.message}",
+            f"The worker answered something that cannot be used: {why}",
             "Generate again; if it happens again, run Set Up.",
         ) from error
 
@@ -163,6 +182,13 @@ def _parse_event(entry: Mapping[str, object]) -> Event:
     if kind == "ready":
         return Ready(_int(entry, "protocol"))
     number = _int(entry, "id")
+    if kind == "error":
+        words = _str(entry, "code"), _str(entry, "message"), _str(entry, "hint")
+        if not (words[0] and words[1]):
+            raise FacescriptError("bad_json", "An error does not say what is wrong.")
+        return Failed(number, FacescriptError(*words))
+    if number < 1:
+        raise FacescriptError("bad_json", f"The event {plain(kind)[:40]!r} belongs to no request.")
     if kind == "progress":
         return Progress(number, _fraction(entry), _str(entry, "message"))
     if kind == "beat":
@@ -176,9 +202,7 @@ def _parse_event(entry: Mapping[str, object]) -> Event:
         return Done(number, _str(entry, "label"))
     if kind == "cancelled":
         return Cancelled(number)
-    if kind == "error":
-        return Failed(number, FacescriptError(_str(entry, "code"), _str(entry, "message"), _str(entry, "hint")))
-    raise FacescriptError("bad_json", f"There is no event {str(kind)[:40]!r}.")
+    raise FacescriptError("bad_json", f"There is no event {plain(kind)[:40]!r}.")
 
 
 def _position(entry: Mapping[str, object]) -> tuple[int, int]:
@@ -204,9 +228,10 @@ def _str(entry: Mapping[str, object], key: str) -> str:
 
 def _fraction(entry: Mapping[str, object]) -> float:
     value = entry.get("fraction", 0.0)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise FacescriptError("bad_json", "'fraction' is not a number.")
-    return min(1.0, max(0.0, float(value)))
+    # Brought into its range before anything that a huge whole number would overflow.
+    return float(min(1.0, max(0.0, value)))
 
 
 def plain(text: object) -> str:

@@ -46,6 +46,13 @@ class _Likeness:
     performances: int
 
 
+# Rows written at once: each holds a copy of the scene's cache (some 20 MB with the smallest model).
+_BATCH = 16
+# Characters of a script, or of one moment, that the planner's prompt shows; about 500 tokens.
+_SCENE = 2000
+# Descriptions in one request: what a model reads has an end, and KeyframeFace's sequences are shorter.
+_SEQUENCE = 24
+
 # One example keeps a pose's prompt near 800 tokens; a second one made the smallest model no better.
 _PROMPTED = _Likeness(poses=1, performances=3)
 
@@ -70,17 +77,23 @@ class LocalBackend:
         return f"{self._local.folder.name} ({self._local.quantization})"
 
     def describe(self, brief: Brief, moments: Sequence[str], seed: int, check: Check) -> Iterator[tuple[int, str]]:
-        """Write all descriptions in one batch, after examples of performances with a similar script and emotion."""
+        """Write descriptions in batches, after examples of performances with a similar script and emotion."""
         alike = self._examples.performances_like(brief.script, brief.emotion, _PROMPTED.performances)
         worked = [(p.brief.script, p.brief.background, p.brief.emotion, _rows(p)) for p in reversed(alike)]
-        prefix = prompts.planner_prefix(worked) + prompts.planner_scene(brief.script, brief.background, brief.emotion)
-        asked = [prompts.planner_moment(moment) for moment in moments]
+        prefix = prompts.planner_prefix(worked)
         spare = [k.text for p in alike for k in p.keyframes]
-        for number, line in self._writer.write(prefix, asked, seed, check):
-            yield number, line if is_face_description(line) else spare[number % len(spare)] if spare else line
+        for start in range(0, len(moments), _BATCH):
+            batch = moments[start : start + _BATCH]
+            # Of a long script, what this batch is about.
+            script = brief.script if len(brief.script) <= _SCENE else " ".join(batch)[:_SCENE]
+            scene = prefix + prompts.planner_scene(script, brief.background, brief.emotion)
+            asked = [prompts.planner_moment(moment[:_SCENE]) for moment in batch]
+            for number, line in self._writer.write(scene, asked, seed + start, check):
+                number += start
+                yield number, line if is_face_description(line) else spare[number % len(spare)] if spare else line
 
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
-        """One request a keyframe, each with the whole sequence, as KeyframeFace asks."""
+        """One request a keyframe, each with the whole sequence (of a long one, its part), as KeyframeFace asks."""
         draft = NEUTRAL
         for index, text in enumerate(descriptions):
             worked = []
@@ -89,8 +102,10 @@ class LocalBackend:
                     like = performance.brief
                     worked.append((keyframe.text, like.background, like.emotion, keyframe.pose))
                     draft = keyframe.pose
-            messages = prompts.poser_messages(descriptions, brief.background, brief.emotion, index, worked)
-            draft = self._decoder.decode(messages, index, draft, check)
+            first = index - index % _SEQUENCE
+            part, place = descriptions[first : first + _SEQUENCE], index - first
+            messages = prompts.poser_messages(part, brief.background, brief.emotion, place, worked)
+            draft = self._decoder.decode(messages, place, draft, check)
             yield draft
 
 

@@ -39,7 +39,7 @@ class LineWriter:
         rows = [self._local.tokens(prompt) for prompt in prompts]
         cache = self._cache.repeated(len(rows))
         logits, mask = self._first(rows, cache)
-        draws = [torch.Generator().manual_seed(seed * 1_000_003 + number) for number in range(len(rows))]
+        draws = [torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63) for number in range(len(rows))]
         written: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
         while alive:

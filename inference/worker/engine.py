@@ -24,7 +24,8 @@ def plan(brief: Brief, backend: Backend, seed: int, check: Check = lambda: None)
             yield index, len(brief.beats), beat
         return
     moments = read_script(brief.script)
-    times = schedule(moments)
+    # In whole milliseconds, as files and messages hold them.
+    times = [round(time, 3) for time in schedule(moments)]
     ask = []
     for index, moment in enumerate(moments):
         if moment.described:

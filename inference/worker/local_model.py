@@ -34,9 +34,23 @@ class LocalModel:
         """Where the model's first layer takes its tokens."""
         return self.model.get_input_embeddings().weight.device
 
+    @property
+    def context(self) -> int:
+        """How many tokens the model was made to read."""
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", None) or 4096)
+
     def chat_tokens(self, messages: list[dict[str, str]]) -> list[int]:
         """Token ids of a conversation in the model's own chat form, up to where its answer begins."""
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        from jinja2 import TemplateError
+
+        try:
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except TemplateError:
+            # Some models' form knows no system turn: what it says then opens the first question.
+            system, question, *rest = messages
+            first = {"role": "user", "content": f"{system['content']}\n\n{question['content']}"}
+            text = self.tokenizer.apply_chat_template([first, *rest], tokenize=False, add_generation_prompt=True)
         return self.tokens(text)
 
     def tokens(self, text: str) -> list[int]:
@@ -96,14 +110,19 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
             device_map="auto" if torch.cuda.is_available() else {"": _cpu_or_mps(quantization)},
             **_quantization_arguments(quantization),
         )
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise FacescriptError(
-            "no_memory", f"There is not enough memory for the model in {folder}.", "Use nf4, or a smaller model."
-        ) from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    # Whatever is wrong with a user's folder: tokenizers raises plain Exceptions, transformers nearly everything.
+    except Exception as error:
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+            raise FacescriptError(
+                "no_memory", f"There is not enough memory for the model in {folder}.", "Use nf4, or a smaller model."
+            ) from error
         raise FacescriptError(
             "bad_model", f"The model in {folder} cannot be loaded: {_first_line(error)}", _CHOOSE
         ) from error
+    if not tokenizer.chat_template:
+        raise FacescriptError(
+            "bad_model", f"The model in {folder} has no chat template.", "Choose a model that follows instructions."
+        )
     model.eval()
     if adapter is not None:
         model = _with_adapter(model, adapter)
@@ -142,7 +161,7 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
         )
     try:
         return PeftModel.from_pretrained(model, adapter, local_files_only=True).eval()
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
         raise FacescriptError(
             "bad_adapter",
             f"The adapter in {adapter} does not fit the model: {_first_line(error)}",

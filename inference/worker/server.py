@@ -48,7 +48,7 @@ class Server:
             try:
                 request = protocol.parse_request(line)
             except FacescriptError as error:
-                self._send(protocol.Failed(0, error))
+                self._send(protocol.Failed(protocol.request_id(line), error))
                 continue
             if request.type == "cancel":
                 self._cancelled.add(request.id)
@@ -71,6 +71,8 @@ class Server:
             self._send(protocol.Failed(request.id, FacescriptError("no_memory", "The worker ran out of memory.", hint)))
         except Exception as error:
             traceback.print_exc()
+            # It may have stopped in the middle of a step, with its cache half filled.
+            self._loaded = None
             what = protocol.plain(f"{type(error).__name__}: {error}")
             wrapped = FacescriptError("worker_error", f"The worker failed: {what}", "Generate again, or run Set Up.")
             self._send(protocol.Failed(request.id, wrapped))

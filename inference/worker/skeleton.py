@@ -74,8 +74,7 @@ class SkeletonDecoder:
         """
         opening, keys, _ = prompts.answer_parts(index)
         head = self._local.chat_tokens(messages) + self._local.tokens(opening + keys[0])
-        self._cache.prefill(head[:-1])
-        check()
+        self._cache.prefill(head[:-1], check)
         chosen = self._fill(head[-1], draft, check)
         values = [hole.values[hole.options.index(option)] for hole, option in zip(self._holes, chosen, strict=True)]
         return Pose(np.array(values))
@@ -94,7 +93,7 @@ class SkeletonDecoder:
             for number in range(len(chosen), until):
                 run.add(self._holes[number], guesses[number], begun if number == len(chosen) else None)
             start = self._cache.length
-            accepted, correction, used = run.verify(self._cache.extend(run.tokens))
+            accepted, correction, used = run.verify(self._cache.extend(run.tokens, run.places))
             chosen.extend(accepted)
             if correction is None:
                 # The last token has not been followed by anything yet; it is run again with the next chunk.
@@ -122,32 +121,44 @@ class _Run:
 
     def __init__(self, settled: Sequence[int]) -> None:
         self.tokens: list[int] = list(settled)
-        self._holes: list[tuple[_Hole, tuple[int, ...], int, int]] = []
+        # The tokens whose logits are needed, in order; what else is read needs no logits.
+        self.places: list[int] = []
+        self._guesses: list[tuple[tuple[int, ...], list[_Choice]]] = []
 
     def add(self, hole: _Hole, guess: tuple[int, ...], begun: tuple[int, ...] | None) -> None:
         """Append one channel with its guessed value; `begun` is what of the value is settled already."""
         if begun is None:
             self.tokens.extend(hole.key)
-        done = len(begun or ())
-        # The token at `place - 1` is the one whose logits decide the guess's token number `done`.
-        self._holes.append((hole, guess, done, len(self.tokens)))
-        self.tokens.extend(guess[done:])
+        choices = []
+        for depth in range(len(begun or ()), len(guess)):
+            allowed = sorted({option[depth] for option in hole.starting_with(guess[:depth])})
+            if len(allowed) > 1:
+                choices.append(_Choice(depth, allowed, len(self.tokens)))
+                self.places.append(len(self.tokens) - 1)
+            self.tokens.append(guess[depth])
+        self._guesses.append((guess, choices))
 
     def verify(self, logits: torch.Tensor) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None, int]:
-        """Compare the guesses with the model's own choices.
+        """Compare the guesses with the model's own choices; `logits` has shape (places, vocabulary).
 
         Returns the values accepted, then the beginning of the first that differs (ending with the model's token;
         None if all were accepted), then how many of the tokens come before that token.
         """
         accepted: list[tuple[int, ...]] = []
-        for hole, guess, done, place in self._holes:
-            for depth in range(done, len(guess)):
-                allowed = sorted({option[depth] for option in hole.starting_with(guess[:depth])})
-                if len(allowed) == 1:
-                    continue
-                scores = logits[place + depth - done - 1, allowed]
-                best = allowed[int(scores.argmax())]
-                if best != guess[depth]:
-                    return accepted, (*guess[:depth], best), place + depth - done
+        rows = iter(logits)
+        for guess, choices in self._guesses:
+            for choice in choices:
+                best = choice.allowed[int(next(rows)[choice.allowed].argmax())]
+                if best != guess[choice.depth]:
+                    return accepted, (*guess[: choice.depth], best), choice.at
             accepted.append(guess)
         return accepted, None, len(self.tokens)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One token of a guessed value that the model may decide otherwise: its place in the value and in the run."""
+
+    depth: int
+    allowed: list[int]
+    at: int
