@@ -22,7 +22,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-RUNTIME = ROOT / ".runtime"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 REQUIREMENTS = ROOT / "requirements-dev.txt"
 MODEL_REQUIREMENTS = ROOT / "inference" / "requirements"
@@ -152,11 +151,7 @@ def link_package() -> None:
 
 def prepare() -> bool:
     """Convert the embedded model into .runtime, unless it is there. False if it failed, having said why."""
-    if (RUNTIME / "models" / "quantization.json").exists():
-        return True
-    say("Preparing the language model (once, about a minute).")
-    start = ROOT / "inference" / "start.py"
-    return subprocess.call([str(PYTHON), str(start), "prepare", "--models", str(RUNTIME / "models")]) == 0
+    return subprocess.call([str(PYTHON), "-m", "facescript.commands.prepare"]) == 0
 
 
 def say(text: str) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".runtime"
-MODELS = RUNTIME / "models"
 OUT = ROOT / "out"
 
 # The environment that run.py made is the worker's too.

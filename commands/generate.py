@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..inference.client import WorkerClient, perform, worker_command
 from ..inference.options import BACKENDS, QUANTIZATION_CHOICES, ModelOptions
-from ..inference.runtime import child_environment
+from ..inference.runtime import Runtime, child_environment
 from ..performance import Brief, FacescriptError, jsonl
-from . import MODELS, PYTHON
+from . import RUNTIME
 
 
 def main(arguments: list[str]) -> int:
@@ -48,23 +48,25 @@ _POSE_FORM = {"generate": "", "pose": ", keyframes with t and text"}
 
 def _run(options: argparse.Namespace) -> int:
     model = "embedded" if options.backend == "embedded" else options.model
+    chosen = ModelOptions(options.backend, options.model, options.adapter, options.quantization)
+    # All of them first: a bad line is found before the long part of the work.
+    briefs = list(jsonl.read_briefs(options.input))
     if options.output.exists() and options.output.samefile(options.input):
         raise FacescriptError("bad_option", "The output would overwrite the input.", "Name another output file.")
-    chosen = ModelOptions(options.backend, options.model, options.adapter, options.quantization)
-    briefs = list(jsonl.read_briefs(options.input))
     try:
         stream = options.output.open("w", encoding="utf-8")
     except OSError as error:
         raise FacescriptError("no_file", f"Cannot write {options.output}: {error.strerror}.") from error
     failed = 0
-    client = WorkerClient(worker_command(PYTHON, MODELS), child_environment())
+    runtime = Runtime(RUNTIME)
+    client = WorkerClient(worker_command(runtime.python, runtime.models), child_environment())
     with stream:
         try:
             for number, brief in enumerate(briefs, start=1):
                 begin = time.perf_counter()
                 if not client.alive:
                     client.close()
-                    client = WorkerClient(worker_command(PYTHON, MODELS), child_environment())
+                    client = WorkerClient(worker_command(runtime.python, runtime.models), child_environment())
                 try:
                     performance = perform(client, options.kind, _request(brief, options.kind), chosen, options.seed)
                 except FacescriptError as error:

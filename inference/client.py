@@ -25,11 +25,18 @@ MAX_EVENT_BYTES = 1 << 20
 _LAST_BREATH = 5.0
 _HINT = "Generate again; if it happens again, run Set Up in the preferences."
 
+if sys.platform == "win32":
+    # No console window.
+    _FLAGS = subprocess.CREATE_NO_WINDOW
+else:
+    _FLAGS = 0
+
 
 def worker_command(python: Path, models: Path) -> list[str]:
     """The command line that starts a worker with a runtime's Python and models folder."""
     # -I keeps the user's own site-packages and the current folder off Python's path.
-    return [str(python), "-I", str(START), "worker", "--models", str(models)]
+    # -X utf8, since -I also ignores PYTHONUTF8.
+    return [str(python), "-I", "-X", "utf8", str(START), "worker", "--models", str(models)]
 
 
 class WorkerClient:
@@ -53,8 +60,7 @@ class WorkerClient:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=dict(environment),
-                # No console window on Windows.
-                creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
+                creationflags=_FLAGS,
             )
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error

@@ -38,10 +38,10 @@ class Index:
 
     def nearest(self, text: str, count: int) -> list[int]:
         """The numbers of up to `count` texts, the most alike first; ties by their order."""
-        scores: Counter[int] = Counter()
+        scores: dict[int, float] = {}
         for word, weight in self._vector(_words(text)).items():
             for number, other in self._postings[word]:
-                scores[number] += weight * other
+                scores[number] = scores.get(number, 0.0) + weight * other
         return [number for number, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:count]]
 
 

@@ -1,30 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the checkout importable as the package `facescript`, and says by name what is not there to test with."""
+"""Gives the tests a Blender user folder of their own, and says by name what is not there to test with."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+# Before anything imports bpy: tests never see, nor change, the user's own preferences and extensions.
+_USER_FOLDER = tempfile.TemporaryDirectory(prefix="facescript-tests-", ignore_cleanup_errors=True)
+os.environ["BLENDER_USER_RESOURCES"] = _USER_FOLDER.name
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def _import_checkout() -> None:
-    if "facescript" in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(
-        "facescript", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["facescript"] = module
-    spec.loader.exec_module(module)
-
-
-_import_checkout()
 
 
 @pytest.fixture(scope="session")

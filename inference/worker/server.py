@@ -127,4 +127,5 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--models", type=Path, required=True)
     options = parser.parse_args(arguments)
     Server(options.models, Output()).run()
-    return 0
+    # Python's own way out aborts on the standard input that the reading thread waits for.
+    os._exit(0)

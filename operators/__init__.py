@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the user can do, a module a theme; and what is kept for it in the file and behind the window."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import add_face, beats, emotions, faces, files, generate, preview, properties, session, setup
+
+# In the order in which they are registered.
+_MODULES = (properties, session, faces, add_face, files)
+_CLASSES = (
+    *generate.CLASSES,
+    *beats.CLASSES,
+    *emotions.CLASSES,
+    *files.CLASSES,
+    *preview.CLASSES,
+    *setup.CLASSES,
+)
+
+
+def register() -> None:
+    """Register properties, handlers, operators and menu entries."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    """Undo `register`, last first."""
+    for module in reversed(_MODULES):
+        module.unregister()
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

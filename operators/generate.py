@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Generate and Cancel: from the face's script to keyframes on the timeline."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+
+from ..inference.script import read_script
+from ..performance import FacescriptError, Performance
+from ..rig_mapping import timeline
+from ..rig_mapping.styles import DEFAULT
+from ..rig_mapping.targets import Target
+from . import faces, preferences
+from .properties import STYLE_ITEMS
+from .session import TICK, redraw, session, watch
+
+
+class FACESCRIPT_OT_generate(bpy.types.Operator):
+    """Turn the script into keyframes on the active face's shape keys"""
+
+    bl_idname = "facescript.generate"
+    bl_label = "Generate Performance"
+    bl_options = {"REGISTER"}
+
+    script: StringProperty(name="Script", description="What is performed; if not given, the face's own script")
+    background: StringProperty(name="Background", description="The situation; if not given, the face's own")
+    emotion: StringProperty(name="Emotion", description="The emotional direction; if not given, the face's own")
+    start_frame: IntProperty(
+        name="Start Frame", description="Where it begins; if not given, the face's own", default=1, min=0, max=1_000_000
+    )
+    style: EnumProperty(
+        name="Style", description="How it moves; if not given, the face's own", items=STYLE_ITEMS, default=DEFAULT
+    )
+    seed: IntProperty(
+        name="Seed", description="The take; if not given, the face's own", default=0, min=0, max=2**31 - 1
+    )
+    wait: BoolProperty(
+        name="Wait",
+        description="Return only when the keys are written, for scripts and pipelines",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether Generate can work, as far as that is known without searching the scene."""
+        if session().busy:
+            cls.poll_message_set("A generation is running. Wait for it, or press Cancel")
+            return False
+        found = None if bpy.app.background else faces.remembered(context)
+        if found is not None and found.error is not None:
+            cls.poll_message_set(str(found.error))
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self._start(context)
+            if self.wait:
+                while session().step():
+                    time.sleep(TICK / 5)
+                if session().error:
+                    raise session().error
+        except FacescriptError as error:
+            session().fail(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if not self.wait:
+            watch()
+        return {"FINISHED"}
+
+    def _start(self, context: bpy.types.Context) -> None:
+        target, face = faces.active_face(context)
+        for name in ("script", "background", "emotion", "start_frame", "style", "seed"):
+            if self.properties.is_property_set(name):
+                setattr(face, name, getattr(self, name))
+        if self.properties.is_property_set("script"):
+            face.text = None
+        brief = face.brief()
+        # Found here rather than in the worker: an error in the script is shown at once.
+        read_script(brief.script)
+        runtime = preferences.runtime(context)
+        state = runtime.state()
+        if not state.usable:
+            raise FacescriptError("no_runtime", state.sentence, "Set Up is in the sidebar and in the preferences.")
+        scene = context.scene.name
+
+        def finish(performance: Performance, label: str) -> None:
+            write(scene, target, performance, label)
+
+        options = preferences.model_options(context)
+        session().start(runtime, "generate", brief, options, face.seed, target.name, finish)
+        redraw()
+
+
+def write(scene_name: str, target: Target, performance: Performance, label: str) -> None:
+    """Write a performance to the timeline and the face's list of beats, as one step of undo.
+
+    Raises FacescriptError, with the scene as it was, if the face or the scene is gone or cannot be written.
+    """
+    scene = bpy.data.scenes.get(scene_name)
+    if scene is None:
+        raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
+    face = faces.settings_of(target)
+    fps = scene.render.fps / scene.render.fps_base
+    moved = target if face.move_head else replace(target, head=())
+    report = timeline.write(moved, performance, fps=fps, start_frame=face.start_frame, style=face.style)
+    face.keep(performance, report.beats, label)
+    session().note = _summary(scene, report)
+    faces.forget()
+    push_undo("Generate Performance")
+
+
+def _summary(scene: bpy.types.Scene, report: timeline.WriteReport) -> str:
+    note = f"{len(report.beats)} beats, {report.keys} keys on {report.curves} F-curves."
+    if report.end > scene.frame_end:
+        note += f" They end at frame {report.end}, after the scene's end."
+    return " ".join((note, *report.warnings))
+
+
+def push_undo(message: str) -> None:
+    """Close one step of undo, also from a timer, where no window is current."""
+    if bpy.app.background:
+        return
+    window = bpy.context.window or next(iter(bpy.context.window_manager.windows), None)
+    with bpy.context.temp_override(window=window):
+        bpy.ops.ed.undo_push(message=message)
+
+
+class FACESCRIPT_OT_cancel(bpy.types.Operator):
+    """Stop the generation that is running; the timeline stays as it was"""
+
+    bl_idname = "facescript.cancel"
+    bl_label = "Cancel Generation"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only while a generation is running."""
+        if not session().busy:
+            cls.poll_message_set("No generation is running")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session().cancel()
+        return {"FINISHED"}
+
+
+class FACESCRIPT_OT_start_here(bpy.types.Operator):
+    """Begin the performance at the current frame"""
+
+    bl_idname = "facescript.start_here"
+    bl_label = "Start at Current Frame"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            _, face = faces.active_face(context)
+        except FacescriptError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        face.start_frame = max(0, context.scene.frame_current)
+        return {"FINISHED"}
+
+
+CLASSES = (FACESCRIPT_OT_generate, FACESCRIPT_OT_cancel, FACESCRIPT_OT_start_here)

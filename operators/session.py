@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes on behind the window: the worker process, the generation that is running, and the set-up.
+
+Nothing here is kept in the file. The one session is made when the extension is registered and closed when it is
+unregistered; loading another file stops what is running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..inference.client import Collector, WorkerClient, worker_command
+from ..inference.options import ModelOptions
+from ..inference.protocol import Cancelled, Done
+from ..inference.runtime import Runtime, child_environment
+from ..inference.runtime_setup import SetupEvent, SetupJob
+from ..inference.setup_steps import SetupOptions
+from ..performance import Brief, FacescriptError, Performance
+
+# Seconds between two looks at the worker's events: fast enough to feel live, slow enough to cost nothing.
+TICK = 0.05
+
+
+@dataclass
+class Job:
+    """One generation: the request's number, what it gathers, and what to do with the result."""
+
+    number: int
+    collector: Collector
+    finish: Callable[[Performance, str], None]
+    face: str
+    stopping: bool = False
+
+
+class Session:
+    """The worker and the job, if any. All calls come from Blender's main thread."""
+
+    def __init__(self) -> None:
+        self._client: WorkerClient | None = None
+        self._runtime: Runtime | None = None
+        self.job: Job | None = None
+        self.setup: SetupJob | None = None
+        self.setup_progress = SetupEvent("", 0.0, "")
+        self.error: FacescriptError | None = None
+        self.note = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a generation is running."""
+        return self.job is not None
+
+    def start(
+        self,
+        runtime: Runtime,
+        kind: str,
+        brief: Brief,
+        options: ModelOptions,
+        seed: int,
+        face: str,
+        finish: Callable[[Performance, str], None],
+    ) -> None:
+        """Send a request; `finish` is called with the performance and the model's label when it is done.
+
+        Raises FacescriptError if a generation is running already, or if the worker cannot be started.
+        """
+        if self.job:
+            raise FacescriptError("busy", "A generation is running already.", "Wait for it, or press Cancel.")
+        self.error, self.note = None, ""
+        client = self._worker(runtime)
+        client.poll()
+        self.job = Job(client.request(kind, brief, options, seed), Collector(brief), finish, face)
+
+    def _worker(self, runtime: Runtime) -> WorkerClient:
+        if self._client and (not self._client.alive or self._runtime != runtime):
+            self.stop_worker()
+        if self._client is None:
+            self._client = WorkerClient(worker_command(runtime.python, runtime.models), child_environment())
+            self._runtime = runtime
+        return self._client
+
+    def cancel(self) -> None:
+        """Stop the running generation; what is on the timeline stays as it was."""
+        if self.job and self._client and not self.job.stopping:
+            self.job.stopping = True
+            self._client.cancel(self.job.number)
+
+    def step(self) -> bool:
+        """Take in what the worker has said. True while a generation is running; never waits, never raises."""
+        job = self.job
+        if job is None or self._client is None:
+            return False
+        try:
+            for event in self._client.poll():
+                if getattr(event, "id", job.number) not in (0, job.number):
+                    continue
+                job.collector.add(event)
+                if isinstance(event, Cancelled):
+                    self.job, self.note = None, "Cancelled. The timeline is as it was."
+                    return False
+                if isinstance(event, Done):
+                    self.job = None
+                    job.finish(job.collector.performance(), job.collector.label)
+                    return False
+        except FacescriptError as error:
+            self.job, self.error = None, error
+            if error.code in ("bad_answer", "worker_died"):
+                # Whatever it still says belongs to nobody.
+                self.stop_worker()
+            return False
+        except Exception as error:  # Anything else must not leave a generation that never ends.
+            self.job = None
+            self.error = FacescriptError("internal", f"Writing the keyframes failed: {error}.", "Please report this.")
+            raise
+        return True
+
+    def set_up(self, runtime: Runtime, options: SetupOptions) -> None:
+        """Start to set the runtime up, on a thread of its own."""
+        # A worker keeps files of the runtime open, which Windows does not let go.
+        self.stop_worker()
+        self.error, self.note = None, ""
+        self.setup_progress = SetupEvent("", 0.0, "Starting")
+        self.setup = SetupJob(runtime, options)
+
+    def step_setup(self) -> bool:
+        """Take in how far set-up is. True while it is running; never waits, never raises."""
+        if self.setup is None:
+            return False
+        # Asked first: what it says between the two calls is not lost.
+        running = self.setup.running
+        for event in self.setup.poll():
+            self.setup_progress = event
+        if running:
+            return True
+        self.error, self.setup = self.setup.error, None
+        if self.error is None:
+            self.note = self.setup_progress.message
+        return False
+
+    def stop_setup(self) -> None:
+        """Stop the set-up, if one is running, and wait until it has."""
+        if self.setup:
+            self.setup.cancel()
+            self.setup.join(10.0)
+            self.setup = None
+
+    def fail(self, error: FacescriptError) -> None:
+        """Show an error in the panel."""
+        self.error, self.note = error, ""
+
+    def stop_worker(self) -> None:
+        """End the worker process; the next generation starts another."""
+        self.job = None
+        if self._client:
+            self._client.close()
+            self._client = None
+
+
+_session: Session | None = None
+
+
+def session() -> Session:
+    """The session. Only while the extension is registered."""
+    assert _session is not None
+    return _session
+
+
+def redraw() -> None:
+    """Ask for the sidebars and the preferences to be drawn again, and not for the whole 3D View."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "PREFERENCES"):
+                for region in area.regions:
+                    if region.type == ("UI" if area.type == "VIEW_3D" else "WINDOW"):
+                        region.tag_redraw()
+
+
+def watch() -> None:
+    """Follow the running generation from a timer, so that the window stays live."""
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=TICK)
+
+
+def _tick() -> float | None:
+    if _session is None:
+        return None
+    generating, setting_up = _session.step(), _session.step_setup()
+    redraw()
+    return TICK if generating or setting_up else None
+
+
+@persistent
+def _stop(*_: Any) -> None:
+    # The objects that the job is for go with the file.
+    if _session and _session.job:
+        _session.stop_worker()
+        _session.note = "Another file was opened; the generation was stopped."
+
+
+def register() -> None:
+    """Make the session."""
+    global _session
+    _session = Session()
+    bpy.app.handlers.load_pre.append(_stop)
+
+
+def unregister() -> None:
+    """End the worker and the session."""
+    global _session
+    bpy.app.handlers.load_pre.remove(_stop)
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    if _session:
+        _session.stop_setup()
+        _session.stop_worker()
+    _session = None

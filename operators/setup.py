@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Set Up, its Cancel, and Remove: the private environment that the language model runs in."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty
+
+from ..inference import runtime as runtimes
+from ..inference.setup_steps import SetupOptions
+from ..performance import FacescriptError
+from . import preferences
+from .session import TICK, redraw, session, watch
+
+
+class FACESCRIPT_OT_set_up(bpy.types.Operator):
+    """Download and prepare the language model's private environment (about 1.5 GB on disk), once"""
+
+    bl_idname = "facescript.set_up"
+    bl_label = "Set Up"
+
+    repair: BoolProperty(name="Repair", description="Make everything anew, also what seems to be there")
+    wait: BoolProperty(name="Wait", description="Return only when it is done", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Not while a set-up or a generation is running."""
+        if session().setup:
+            cls.poll_message_set("Set-up is running already")
+            return False
+        if session().busy:
+            cls.poll_message_set("A generation is running. Wait for it, or press Cancel")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            wheels = preferences.get(context).wheels_folder
+            options = SetupOptions(
+                base_python=Path(sys.executable),
+                online=bpy.app.online_access,
+                wheels=Path(bpy.path.abspath(wheels)) if wheels else None,
+                repair=self.repair,
+            )
+            session().set_up(preferences.runtime(context), options)
+            if self.wait:
+                while session().step_setup():
+                    time.sleep(TICK)
+                if session().error:
+                    raise session().error
+        except FacescriptError as error:
+            session().fail(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if not self.wait:
+            watch()
+        redraw()
+        return {"FINISHED"}
+
+
+class FACESCRIPT_OT_cancel_set_up(bpy.types.Operator):
+    """Stop the set-up; pressing Set Up again goes on where it stopped"""
+
+    bl_idname = "facescript.cancel_set_up"
+    bl_label = "Cancel Set-up"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only while a set-up is running."""
+        return session().setup is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        job = session().setup
+        if job:
+            job.cancel()
+        return {"FINISHED"}
+
+
+class FACESCRIPT_OT_remove_runtime(bpy.types.Operator):
+    """Delete the language model's private environment and the converted model"""
+
+    bl_idname = "facescript.remove_runtime"
+    bl_label = "Remove the Runtime"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Not while it is in use."""
+        if session().setup or session().busy:
+            cls.poll_message_set("The runtime is in use")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session().stop_worker()
+        try:
+            runtimes.remove(preferences.runtime(context))
+        except FacescriptError as error:
+            session().fail(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        redraw()
+        return {"FINISHED"}
+
+
+class FACESCRIPT_OT_preferences(bpy.types.Operator):
+    """Open Facescript's preferences: the runtime, the model and the folders"""
+
+    bl_idname = "facescript.preferences"
+    bl_label = "Facescript Preferences"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        bpy.ops.preferences.addon_show(module=preferences.PACKAGE)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    FACESCRIPT_OT_set_up,
+    FACESCRIPT_OT_cancel_set_up,
+    FACESCRIPT_OT_remove_runtime,
+    FACESCRIPT_OT_preferences,
+)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the user sees: the Facescript tab of the 3D View's sidebar, and the preferences."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import beats, preferences, sidebar
+
+_CLASSES = (*preferences.CLASSES, *beats.CLASSES, *sidebar.CLASSES)
+
+
+def register() -> None:
+    """Register the panels."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Undo `register`, last first."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

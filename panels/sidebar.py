@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Facescript tab: the face, its script, Generate, and the beats that came out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..operators import faces, preferences
+from ..operators.emotions import emotions
+from ..operators.session import session
+from ..performance import FacescriptError
+from .layout import draw_bar, draw_error, draw_setup, paragraph
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Facescript"
+
+
+def _face(context: bpy.types.Context) -> Any:
+    """The settings of the face that was found, or None."""
+    found = faces.remembered(context)
+    if found is None or found.target is None:
+        return None
+    try:
+        return faces.settings_of(found.target)
+    except FacescriptError:
+        # Renamed or removed since it was found.
+        return None
+
+
+class FACESCRIPT_MT_emotions(bpy.types.Menu):
+    """Emotional directions to start from"""
+
+    bl_idname = "FACESCRIPT_MT_emotions"
+    bl_label = "Emotion Presets"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for number, (family, directions) in enumerate(emotions().items()):
+            if number:
+                self.layout.separator()
+            self.layout.label(text=family)
+            for direction in directions:
+                self.layout.operator("facescript.set_emotion", text=direction).emotion = direction
+
+
+class FACESCRIPT_PT_face(_Sidebar, bpy.types.Panel):
+    """The face that is performed on"""
+
+    bl_idname = "FACESCRIPT_PT_face"
+    bl_label = "Face"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, width = self.layout, context.region.width
+        found = faces.remembered(context)
+        if found is None:
+            layout.label(text="Looking at the selection ...")
+            return
+        if found.target is None:
+            assert found.error
+            paragraph(layout, found.error.message, width, "INFO")
+            paragraph(layout, found.error.hint, width, "FORWARD")
+            layout.operator("facescript.add_face", text="Add an ARKit Face", icon="USER")
+            return
+        target = found.target
+        layout.label(text=target.name, icon="OUTLINER_OB_MESH")
+        shown, all_channels = len(target.covered), len(target.covered) + len(target.missing)
+        row = layout.row()
+        row.label(text=f"{shown} of {all_channels} channels", icon="CHECKMARK" if not target.missing else "DOT")
+        names = ", ".join(mesh.object.name for mesh in target.meshes)
+        if len(target.meshes) > 1:
+            paragraph(layout, f"{len(target.meshes)} meshes: {names}", width)
+        if target.missing:
+            paragraph(layout, "Not on this face: " + ", ".join(target.missing), width, lines=4)
+        for warning in target.warnings[:3]:
+            paragraph(layout, warning, width, "ERROR", lines=3)
+
+
+class FACESCRIPT_PT_script(_Sidebar, bpy.types.Panel):
+    """What is performed, and how"""
+
+    bl_idname = "FACESCRIPT_PT_script"
+    bl_label = "Script"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, width = self.layout, context.region.width
+        face = _face(context)
+        if face is None:
+            layout.label(text="Choose a face first.")
+            return
+        column = layout.column()
+        column.enabled = not session().busy
+        if face.text:
+            column.label(text="The script is in the Text Editor:")
+        else:
+            column.prop(face, "script", text="", placeholder="Dialogue, (directions), action ...")
+        column.template_ID(face, "text", new="text.new", open="text.open")
+        column.label(text="Background")
+        column.prop(face, "background", text="")
+        row = column.row()
+        row.label(text="Emotion")
+        row.menu("FACESCRIPT_MT_emotions", text="", icon="PRESET")
+        column.prop(face, "emotion", text="")
+        column.separator()
+        row = column.row(align=True)
+        row.prop(face, "start_frame")
+        row.operator("facescript.start_here", text="", icon="TIME")
+        column.prop(face, "style")
+        row = column.row()
+        row.prop(face, "seed", text="Take")
+        row.prop(face, "move_head", text="Head", toggle=True)
+        self._draw_generate(context, width)
+
+    def _draw_generate(self, context: bpy.types.Context, width: int) -> None:
+        layout = self.layout
+        try:
+            state = preferences.runtime(context).state()
+        except FacescriptError as error:
+            paragraph(layout, str(error), width, "ERROR")
+            return
+        if session().setup or not state.usable:
+            draw_setup(layout, width, state.sentence)
+            draw_error(layout, width)
+            return
+        job = session().job
+        if job:
+            row = layout.row(align=True)
+            draw_bar(row, job.collector.fraction, "Stopping ..." if job.stopping else f"{job.collector.fraction:.0%}")
+            row.operator("facescript.cancel", text="", icon="X")
+            paragraph(layout, job.collector.message, width)
+            for index in sorted(job.collector.beats)[-4:]:
+                paragraph(layout, job.collector.beats[index].text, width, "DOT", lines=2)
+            return
+        row = layout.row()
+        row.scale_y = 1.6
+        row.operator("facescript.generate", text="Generate", icon="RENDER_ANIMATION")
+        draw_error(layout, width)
+        if session().note:
+            paragraph(layout, session().note, width, "INFO")
+
+
+class FACESCRIPT_PT_beats(_Sidebar, bpy.types.Panel):
+    """The beats that are on the timeline"""
+
+    bl_idname = "FACESCRIPT_PT_beats"
+    bl_label = "Beats"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, width = self.layout, context.region.width
+        face = _face(context)
+        if face is None or not face.beats:
+            layout.label(text="None yet. Press Generate.")
+            return
+        row = layout.row()
+        row.template_list("FACESCRIPT_UL_beats", "", face, "beats", face, "active_beat", rows=5)
+        column = row.column(align=True)
+        column.operator("facescript.step_beat", text="", icon="TRIA_UP").step = -1
+        column.operator("facescript.step_beat", text="", icon="TRIA_DOWN").step = 1
+        column.separator()
+        column.operator("facescript.clear", text="", icon="TRASH")
+        if 0 <= face.active_beat < len(face.beats):
+            paragraph(layout, face.beats[face.active_beat].text, width, lines=8)
+        layout.label(text=f"Made by {face.model}")
+        row = layout.row(align=True)
+        row.operator("facescript.contact_sheet", icon="RENDER_STILL")
+        row.operator("facescript.preview", text="Movie", icon="RENDER_ANIMATION")
+
+
+class FACESCRIPT_PT_runtime(_Sidebar, bpy.types.Panel):
+    """The language model on this machine"""
+
+    bl_idname = "FACESCRIPT_PT_runtime"
+    bl_label = "Language Model"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, width = self.layout, context.region.width
+        chosen = preferences.get(context)
+        layout.prop(chosen, "backend", text="")
+        try:
+            state = preferences.runtime(context).state()
+        except FacescriptError as error:
+            paragraph(layout, str(error), width, "ERROR")
+        else:
+            paragraph(layout, state.sentence, width, "CHECKMARK" if state.usable else "INFO")
+        layout.operator("facescript.preferences", text="Preferences ...", icon="PREFERENCES")
+
+
+CLASSES = (
+    FACESCRIPT_MT_emotions,
+    FACESCRIPT_PT_face,
+    FACESCRIPT_PT_script,
+    FACESCRIPT_PT_beats,
+    FACESCRIPT_PT_runtime,
+)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""F-curves of a datablock on every supported Blender: the only module that knows versions apart.
+
+Up to 4.3 an action has F-curves for one datablock. From 4.4 it has slots, layers, strips and, in a keyframe strip,
+one channelbag a slot; `Action.fcurves` is gone from 5.0 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+SLOTTED = bpy.app.version >= (4, 4, 0)
+
+# Every property of a keyframe: its name, its width and the type Blender keeps it in.
+FIELDS: tuple[tuple[str, int, str], ...] = (
+    ("co", 2, "f4"),
+    ("handle_left", 2, "f4"),
+    ("handle_right", 2, "f4"),
+    ("interpolation", 1, "i4"),
+    ("easing", 1, "i4"),
+    ("handle_left_type", 1, "i4"),
+    ("handle_right_type", 1, "i4"),
+    ("type", 1, "i4"),
+    ("back", 1, "f4"),
+    ("amplitude", 1, "f4"),
+    ("period", 1, "f4"),
+    ("select_control_point", 1, "bool"),
+    ("select_left_handle", 1, "bool"),
+    ("select_right_handle", 1, "bool"),
+)
+
+# Keyframes of one F-curve: property name -> array of shape (K,) or (K, 2).
+Keys = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where F-curves are kept: an action and, with slots, the slot that the datablock uses."""
+
+    action: Any
+    slot: Any
+
+    @property
+    def key(self) -> str:
+        """A name for the slot that stays when it is renamed: its handle, or "0" where there are no slots."""
+        return str(self.slot.handle) if self.slot is not None else "0"
+
+
+def enum_value(name: str, identifier: str) -> int:
+    """The number behind a keyframe's enum property, which is what `foreach_set` takes."""
+    prop: Any = bpy.types.Keyframe.bl_rna.properties[name]
+    return int(prop.enum_items[identifier].value)
+
+
+def find_place(datablock: Any) -> Place | None:
+    """The action (and slot) that animates a datablock, or None if nothing does."""
+    animation = datablock.animation_data
+    if animation is None or animation.action is None:
+        return None
+    if not SLOTTED:
+        return Place(animation.action, None)
+    return Place(animation.action, animation.action_slot) if animation.action_slot is not None else None
+
+
+def make_place(datablock: Any, name: str) -> Place:
+    """The datablock's action and slot, each made if there is none; a new action gets `name`."""
+    animation = datablock.animation_data_create()
+    if animation.action is None:
+        animation.action = bpy.data.actions.new(name)
+    action = animation.action
+    if not SLOTTED:
+        return Place(action, None)
+    if animation.action_slot is None:
+        animation.action_slot = action.slots.new(id_type=datablock.id_type, name=datablock.name)
+    return Place(action, animation.action_slot)
+
+
+def remove_slot(place: Place) -> None:
+    """Remove the place's slot with all its F-curves from its action, where there are slots."""
+    if place.slot is not None:
+        place.action.slots.remove(place.slot)
+
+
+def _bag(place: Place) -> Any:
+    """What holds `fcurves` and `groups`, or None if nothing was keyed yet."""
+    if not SLOTTED:
+        return place.action
+    for layer in place.action.layers:
+        for strip in layer.strips:
+            bag = strip.channelbag(place.slot) if strip.type == "KEYFRAME" else None
+            if bag is not None:
+                return bag
+    return None
+
+
+def _make_bag(place: Place) -> Any:
+    bag = _bag(place)
+    if bag is not None:
+        return bag
+    action = place.action
+    layer = action.layers[0] if len(action.layers) else action.layers.new("Layer")
+    strip = layer.strips[0] if len(layer.strips) else layer.strips.new(type="KEYFRAME")
+    return strip.channelbag(place.slot, ensure=True)
+
+
+def fcurves(place: Place | None) -> Iterator[Any]:
+    """The place's F-curves."""
+    bag = _bag(place) if place is not None else None
+    if bag is not None:
+        yield from bag.fcurves
+
+
+def find_fcurve(place: Place | None, path: str, index: int) -> Any:
+    """The F-curve of a property (`index` in its array), or None."""
+    bag = _bag(place) if place is not None else None
+    return bag.fcurves.find(path, index=index) if bag is not None else None
+
+
+def fcurve_table(place: Place | None) -> dict[tuple[str, int], Any]:
+    """(path, index) -> F-curve: for many look-ups, each of which would walk all F-curves."""
+    return {(curve.data_path, curve.array_index): curve for curve in fcurves(place)}
+
+
+def make_fcurve(place: Place, path: str, index: int, group: str) -> Any:
+    """A new F-curve in the group of that name, which is made if there is none."""
+    bag = _make_bag(place)
+    if SLOTTED:
+        # The action's own `fcurves` took an `action_group`; a channelbag's takes the group afterwards or by name,
+        # depending on the version.
+        curve = bag.fcurves.new(path, index=index)
+        curve.group = bag.groups.get(group) or bag.groups.new(group)
+        return curve
+    return bag.fcurves.new(path, index=index, action_group=group)
+
+
+def remove_fcurves(place: Place, curves: Iterable[Any]) -> None:
+    """Remove F-curves, and those of their groups that are empty then."""
+    bag = _bag(place)
+    names = set()
+    for curve in list(curves):
+        if curve.group is not None:
+            names.add(curve.group.name)
+        bag.fcurves.remove(curve)
+    for name in names:
+        group = bag.groups.get(name)
+        if group is not None and not len(group.channels):
+            bag.groups.remove(group)
+
+
+def read_keys(curve: Any) -> Keys:
+    """All properties of an F-curve's keyframes."""
+    points = curve.keyframe_points
+    count = len(points)
+    keys: Keys = {}
+    for name, width, kind in FIELDS:
+        flat = np.empty(count * width, dtype=kind)
+        points.foreach_get(name, flat)
+        keys[name] = flat.reshape(count, width) if width > 1 else flat
+    return keys
+
+
+def write_keys(curve: Any, keys: Keys) -> None:
+    """Replace all keyframes of an F-curve, bit for bit; `keys` has every field, in order of frames."""
+    points = curve.keyframe_points
+    count = len(keys["co"])
+    if len(points) != count:
+        points.clear()
+        points.add(count)
+    if count:
+        flat = {name: np.ascontiguousarray(keys[name], dtype=kind).ravel() for name, _, kind in FIELDS}
+        for name, _, _ in FIELDS:
+            points.foreach_set(name, flat[name])
+        curve.update()
+        # Updating computes automatic handles anew. Those of keys beside the new ones would move, and with them
+        # motion outside the range that is written, so all are put back as given.
+        for name in ("handle_left", "handle_right"):
+            points.foreach_set(name, flat[name])
+
+
+def locked(curve: Any) -> bool:
+    """Whether the animator locked the F-curve or its group."""
+    return bool(curve.lock or (curve.group is not None and curve.group.lock))
+
+
+def new_material(name: str) -> Any:
+    """A material with a node tree. `use_nodes` is always on from 5.0, and deprecated there."""
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0, 0):
+        material.use_nodes = True
+    return material
+
+
+def new_world(name: str) -> Any:
+    """A world with a node tree that holds a Background node."""
+    world = bpy.data.worlds.new(name)
+    if bpy.app.version < (5, 0, 0):
+        world.use_nodes = True
+    return world
+
+
+def use_png(render: Any) -> None:
+    """Have a scene's renders saved as PNG pictures; from 5.0 the kind of media is chosen first."""
+    if bpy.app.version >= (5, 0, 0):
+        render.image_settings.media_type = "IMAGE"
+    render.image_settings.file_format = "PNG"
+    render.image_settings.color_mode = "RGB"
+
+
+def use_mp4(render: Any) -> None:
+    """Have a scene's animation saved as an H.264 movie in an MP4 file."""
+    if bpy.app.version >= (5, 0, 0):
+        render.image_settings.media_type = "VIDEO"
+    render.image_settings.file_format = "FFMPEG"
+    render.ffmpeg.format = "MPEG4"
+    render.ffmpeg.codec = "H264"
+    render.ffmpeg.constant_rate_factor = "HIGH"
+
+
+def image_settings(render: Any) -> dict[str, Any]:
+    """What `use_png` and `use_mp4` change, for `restore_image_settings`."""
+    kept = {name: getattr(render.image_settings, name) for name in ("file_format", "color_mode")}
+    if bpy.app.version >= (5, 0, 0):
+        kept = {"media_type": render.image_settings.media_type} | kept
+    kept |= {f"ffmpeg.{name}": getattr(render.ffmpeg, name) for name in ("format", "codec", "constant_rate_factor")}
+    return kept
+
+
+def restore_image_settings(render: Any, kept: dict[str, Any]) -> None:
+    """Put back what `image_settings` returned."""
+    for name, value in kept.items():
+        owner = render.ffmpeg if name.startswith("ffmpeg.") else render.image_settings
+        setattr(owner, name.removeprefix("ffmpeg."), value)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All or nothing: what is done to animation is noted with its reverse, and taken back if anything fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import bpy
+
+from . import blender_api as api
+from . import records
+from .blender_api import Keys, Place
+
+
+class Journal:
+    """A context in which animation is changed: an exception takes everything back, last first, and goes on."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], object]] = []
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            while self._undo:
+                self._undo.pop()()
+
+    def make_place(self, datablock: Any, name: str) -> tuple[Place, bool, bool]:
+        """The datablock's action and slot, and whether the action and the slot had to be made."""
+        animation = datablock.animation_data
+        had_action = animation is not None and animation.action is not None
+        had_place = api.find_place(datablock) is not None
+        if had_place:
+            found = api.find_place(datablock)
+            assert found is not None
+            return found, False, False
+        actions = set(bpy.data.actions)
+
+        def undo() -> None:
+            place = api.find_place(datablock)
+            if had_action and place is not None:
+                api.remove_slot(place)
+            elif not had_action and datablock.animation_data is not None:
+                datablock.animation_data.action = None
+                for action in set(bpy.data.actions) - actions:
+                    bpy.data.actions.remove(action)
+            if animation is None:
+                datablock.animation_data_clear()
+
+        self._undo.append(undo)
+        return api.make_place(datablock, name), not had_action, True
+
+    def rename(self, action: Any, name: str) -> None:
+        """Give an action another name; Blender may make it unique."""
+        before = action.name
+        self._undo.append(lambda: setattr(action, "name", before))
+        action.name = name
+
+    def write_keys(self, place: Place, path: str, index: int, group: str, keys: Keys) -> None:
+        """Replace an F-curve's keyframes; the F-curve is made if there is none."""
+        curve = api.find_fcurve(place, path, index)
+        if curve is None:
+
+            def undo() -> None:
+                made = api.find_fcurve(place, path, index)
+                if made is not None:
+                    api.remove_fcurves(place, [made])
+
+            self._undo.append(undo)
+            curve = api.make_fcurve(place, path, index, group)
+        else:
+            before = api.read_keys(curve)
+            self._undo.append(lambda: api.write_keys(api.find_fcurve(place, path, index), before))
+        api.write_keys(curve, keys)
+
+    def remove_fcurve(self, place: Place, path: str, index: int) -> None:
+        """Remove an F-curve."""
+        curve = api.find_fcurve(place, path, index)
+        before = api.read_keys(curve)
+        group = curve.group.name if curve.group is not None else "Facescript"
+        self._undo.append(lambda: api.write_keys(api.make_fcurve(place, path, index, group), before))
+        api.remove_fcurves(place, [curve])
+
+    def save_record(self, place: Place, record: records.SlotRecord) -> None:
+        """Store a record."""
+        before = place.action.get(records.PROPERTY)
+
+        def undo() -> None:
+            if before is not None:
+                place.action[records.PROPERTY] = before
+            elif records.PROPERTY in place.action:
+                del place.action[records.PROPERTY]
+
+        self._undo.append(undo)
+        records.save(place, record)
+
+    def set_property(self, datablock: Any, path: str, index: int, value: float) -> None:
+        """Set a property by its data path."""
+        before = get_property(datablock, path, index)
+        self._undo.append(lambda: set_property(datablock, path, index, before))
+        set_property(datablock, path, index, value)
+
+
+def _owner(datablock: Any, path: str) -> tuple[Any, str]:
+    # Names in brackets may hold dots; the property's own name after the last dot does not.
+    owner, _, prop = path.rpartition(".")
+    return (datablock.path_resolve(owner) if owner else datablock), prop
+
+
+def get_property(datablock: Any, path: str, index: int) -> float:
+    """A number by its data path; `index` in its array, if it is one. Raises ValueError if it is not there."""
+    owner, prop = _owner(datablock, path)
+    value = getattr(owner, prop)
+    return float(value[index] if hasattr(value, "__len__") else value)
+
+
+def set_property(datablock: Any, path: str, index: int, value: float) -> None:
+    """Set what `get_property` gets."""
+    owner, prop = _owner(datablock, path)
+    if hasattr(getattr(owner, prop), "__len__"):
+        getattr(owner, prop)[index] = value
+    else:
+        setattr(owner, prop, value)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What writing would change on a datablock, worked out and checked before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..performance import FacescriptError
+from . import blender_api as api
+from . import keys, records
+from .blender_api import Keys
+from .curves import ChannelCurves
+from .journal import get_property
+from .keys import Codes, Record
+from .records import Address
+from .references import editable
+from .tracks import Track
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One F-curve's new keys, of which `written` are the performance's; None removes the F-curve and gives the
+    property its value `before` again."""
+
+    address: Address
+    group: str
+    keys: Keys | None
+    before: float
+    written: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that changes on one datablock, worked out before anything is touched."""
+
+    datablock: Any
+    edits: tuple[Edit, ...]
+    curves: dict[Address, Record]
+
+
+def enum_codes() -> Codes:
+    """The numbers of Blender's enums that keys are written with."""
+    return Codes(
+        interpolation={name: api.enum_value("interpolation", name) for name in ("BEZIER", "LINEAR")},
+        handles={name: api.enum_value("handle_left_type", name) for name in ("ALIGNED", "VECTOR")},
+        keyframe=api.enum_value("type", "KEYFRAME"),
+    )
+
+
+def check_action(datablock: Any, needed: bool) -> None:
+    """Raise FacescriptError (`linked_action`) if the action that must be changed is another file's."""
+    action = datablock.animation_data.action if datablock.animation_data is not None else None
+    if needed and action is not None and not editable(action):
+        raise FacescriptError(
+            "linked_action",
+            f"The action {action.name!r} of {datablock.name!r} is linked from another file.",
+            "Make the action local, or unlink it, and generate again.",
+        )
+
+
+class Planner:
+    """Works out what writing changes on one datablock."""
+
+    def __init__(self, datablock: Any, curves: ChannelCurves, keep_edits: bool, append: bool) -> None:
+        self._datablock = datablock
+        self._range = (curves.start, curves.end)
+        self._keep_edits = keep_edits
+        self._append = append
+        self._codes = enum_codes()
+        place = api.find_place(datablock)
+        self._records = records.load(place).curves
+        self._present = api.fcurve_table(place)
+
+    def plan(self, tracks: list[Track], warnings: list[str]) -> Plan:
+        """The edits for the tracks, and for what the last performance keyed and this one does not."""
+        check_action(self._datablock, bool(tracks) or bool(self._records))
+        edits: list[Edit] = []
+        rows: dict[Address, Record] = {}
+        locked: list[str] = []
+        for track in tracks:
+            address = (track.path, track.index)
+            curve = self._present.get(address)
+            if curve is not None and (api.locked(curve) or len(curve.sampled_points)):
+                locked.append(track.path)
+                continue
+            edit, rows[address] = self._edit(track, curve)
+            edits.append(edit)
+        for address, old in self._records.items():
+            curve = self._present.get(address)
+            if address in rows or curve is None:
+                continue
+            if self._append or api.locked(curve):
+                rows[address] = old
+            else:
+                edits.append(without_ours(address, curve, old, self._codes))
+        if locked:
+            names = ", ".join(list(dict.fromkeys(locked))[:4]) + (" and more" if len(locked) > 4 else "")
+            warnings.append(f"Locked or baked, and left alone: {names}.")
+        return Plan(self._datablock, tuple(edits), rows)
+
+    def _edit(self, track: Track, curve: Any) -> tuple[Edit, Record]:
+        c = track.curve
+        address = (track.path, track.index)
+        new = keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, self._codes)
+        if curve is None:
+            before = get_property(self._datablock, *address)
+            row = Record(c.frames, c.values, True, before)
+            return Edit(address, track.group, new, before, len(c.frames)), row
+        old = self._records.get(address)
+        made, before = (False, 0.0) if old is None else (old.made, old.before)
+        have = api.read_keys(curve)
+        mine, inside = keys.ours(have, old, self._codes), keys.inside(have, *self._range)
+        stay = ~inside & (~mine | self._append)
+        if self._keep_edits and old is not None:
+            stay |= ~mine
+            free = ~keys.near(c.frames, have["co"][inside & ~mine, 0])
+        else:
+            free = np.ones(len(c.frames), dtype=bool)
+        kept = have["co"][stay & mine].astype(np.float64)
+        frames = np.concatenate([np.rint(kept[:, 0]).astype(np.int64), c.frames[free]])
+        values = np.concatenate([kept[:, 1], c.values[free]])
+        order = np.argsort(frames, kind="stable")
+        row = Record(frames[order], values[order], made, before)
+        joined = keys.join(keys.select(have, stay), keys.select(new, free))
+        return Edit(address, track.group, joined, before, int(free.sum())), row
+
+
+def without_ours(address: Address, curve: Any, old: Record, codes: Codes) -> Edit:
+    """The edit that takes the keys that are still as they were written from an F-curve."""
+    have = api.read_keys(curve)
+    stay = keys.select(have, ~keys.ours(have, old, codes))
+    # What the animator added to a curve of ours, keys or modifiers, keeps it.
+    gone = old.made and not len(stay["co"]) and not len(curve.modifiers)
+    return Edit(address, "", None if gone else stay, old.before)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""References to objects that outlive undo and reloading: names that are looked up when they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from ..performance import FacescriptError
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """An object by name and, for a linked one, its library's path (two libraries may use one name)."""
+
+    name: str
+    library: str | None = None
+
+    @classmethod
+    def of(cls, obj: Any) -> ObjectRef:
+        """The reference to an object."""
+        return cls(obj.name, obj.library.filepath if obj.library is not None else None)
+
+    def find(self) -> Any:
+        """The object. Raises FacescriptError (`target_gone`) if it was renamed or removed."""
+        obj = bpy.data.objects.get((self.name, self.library))
+        if obj is None:
+            raise FacescriptError(
+                "target_gone", f"The object {self.name!r} is not there any more.", "Choose the face again."
+            )
+        return obj
+
+
+def editable(datablock: Any) -> bool:
+    """Whether animation on a datablock is kept in the file: it is local, or an override that may be edited."""
+    if datablock.library is not None:
+        return False
+    override = datablock.override_library
+    return override is None or not override.is_system_override
+
+
+def driven_paths(datablock: Any) -> set[tuple[str, int]]:
+    """(path, index) of every property with a driver."""
+    animation = datablock.animation_data
+    if animation is None:
+        return set()
+    return {(driver.data_path, driver.array_index) for driver in animation.drivers}
+
+
+def key_path(name: str) -> str:
+    """The data path of a shape key's value, from its Key datablock."""
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'

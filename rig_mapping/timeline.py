@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A performance on Blender's timeline: written as ordinary keyframes, read back, and removed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..performance import COUNT, INDEX, FacescriptError, Performance, Pose
+from . import blender_api as api
+from . import eyes, keys, records
+from .blender_api import Place
+from .curves import ChannelCurves, beat_frames, channel_curves
+from .journal import Journal
+from .planning import Edit, Plan, Planner, check_action, enum_codes, without_ours
+from .records import SlotRecord
+from .references import ObjectRef, key_path
+from .styles import DEFAULT, Style
+from .styles import get as get_style
+from .targets import Target
+from .tracks import datablocks, make_tracks, read_turn
+
+__all__ = ["WriteReport", "beat_frames", "clear", "hand_edited_frames", "read_pose", "scene_fps", "write"]
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What was written: the range of frames, the beats' frames, the channels that move and are shown, those that
+    move and are not (`left_out`), counts of F-curves and of keys, the actions' names, and sentences for the user."""
+
+    start: int
+    end: int
+    beats: tuple[int, ...]
+    channels: tuple[str, ...]
+    left_out: tuple[str, ...]
+    curves: int
+    keys: int
+    actions: tuple[str, ...]
+    clipped: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def scene_fps() -> float:
+    """The scene's frames per second: 23.976 and the like are a rate over a base."""
+    scene: Any = bpy.context.scene
+    render = scene.render
+    return float(render.fps / render.fps_base)
+
+
+def write(
+    target: Target,
+    performance: Performance,
+    *,
+    start_frame: int = 1,
+    style: str | Style = DEFAULT,
+    fps: float | None = None,
+    keep_edits: bool = False,
+    append: bool = False,
+) -> WriteReport:
+    """Write a performance's keyframes; time 0 is at `start_frame`, `fps` is the scene's if None.
+
+    Replaced are keys inside the performance's range on the channels that it moves, and keys of the last
+    performance that are still as they were written. Every other key stays, bit for bit. With `keep_edits`, keys
+    inside the range that were changed or added by hand since the last performance stay too, and nothing is
+    written on their frames; with `append`, the last performance stays outside the new one's range.
+    All or nothing: an error leaves everything as it was. Raises FacescriptError (`target_gone`, `linked_action`,
+    `bad_fps`, `bad_frame`, `unknown_style`, `nothing_to_write`).
+    """
+    chosen = get_style(style) if isinstance(style, str) else style
+    curves = channel_curves(eyes.with_gaze(performance), scene_fps() if fps is None else fps, start_frame, chosen)
+    laid = make_tracks(target, curves)
+    warnings: list[str] = []
+    plans = []
+    for block in _one_a_place(datablocks(target), warnings):
+        planner = Planner(block, curves, keep_edits, append)
+        plans.append(planner.plan([t for t in laid.tracks if t.datablock == block], warnings))
+    warnings += _standing(target, curves)
+    written = [p.curves[e.address] for p in plans for e in p.edits if e.written]
+    if laid.tracks and not written:
+        raise FacescriptError(
+            "nothing_to_write", "Every channel of the face is locked.", "Unlock channels in the Graph Editor."
+        )
+    names = _carry_out(plans, {p.datablock: _title(performance, p.datablock) for p in plans}, append)
+    shown = [c for c in curves.curves if c in target.covered]
+    return WriteReport(
+        start=curves.start,
+        end=curves.end,
+        beats=tuple(int(f) for f in curves.beats),
+        channels=tuple(shown),
+        left_out=tuple(c for c in curves.curves if c in target.missing),
+        curves=len(written),
+        keys=sum(e.written for p in plans for e in p.edits),
+        actions=tuple(names),
+        clipped=laid.clipped,
+        warnings=tuple(warnings),
+    )
+
+
+def _title(performance: Performance, datablock: Any) -> str:
+    """An action's name. Blender's names have 63 bytes before 5.0."""
+    brief = performance.brief
+    words = " ".join((brief.id or brief.script).split()) or "Performance"
+    owner = f"{datablock.user.name[:16]} shapes" if datablock.id_type == "KEY" else datablock.name
+    return f"{words[:32]} ({owner[:24]})"
+
+
+def _standing(target: Target, curves: ChannelCurves) -> list[str]:
+    """Keys that the performance leaves at 0 and that stand at something else, with nothing to animate them."""
+    found = []
+    for mesh in target.meshes:
+        obj = mesh.object.find()
+        data = obj.data.shape_keys
+        present = api.fcurve_table(api.find_place(data))
+        for row in mesh.rows:
+            value = data.key_blocks[row.key].value
+            if row.channel not in curves.curves and abs(value) > 1e-3 and (key_path(row.key), 0) not in present:
+                found.append(f"{obj.name}: {row.key} stands at {value:.2f}, which is seen throughout.")
+    return found
+
+
+def _one_a_place(blocks: list[Any], warnings: list[str]) -> list[Any]:
+    """The datablocks without those that share their action (and slot) with one before, and a warning for actions
+    that are used elsewhere."""
+    kept: dict[Any, Any] = {}
+    users: dict[Any, int] = {}
+    for block in blocks:
+        place = api.find_place(block)
+        kept.setdefault((place.action.as_pointer(), place.key) if place is not None else block.as_pointer(), block)
+        if place is not None:
+            users[place.action] = users.get(place.action, 0) + 1
+    for action, count in users.items():
+        if action.users - int(action.use_fake_user) > count:
+            warnings.append(f"The action {action.name!r} is used elsewhere too, where its new keys are seen as well.")
+    return list(kept.values())
+
+
+def _carry_out(plans: list[Plan], titles: dict[Any, str], append: bool) -> list[str]:
+    """Carry plans out, all or none; the names of the actions that hold keys of ours then."""
+    old = [records.load(api.find_place(plan.datablock)) for plan in plans]
+    places = {}
+    with Journal() as journal:
+        for plan, record in zip(plans, old, strict=True):
+            if plan.edits:
+                place = _apply(plan, record, titles.get(plan.datablock, ""), append, journal)
+                if plan.curves:
+                    places[place.action.as_pointer()] = place.action
+    names = [str(action.name) for action in places.values()]
+    for plan, record in zip(plans, old, strict=True):
+        if plan.edits and not plan.curves:
+            _drop_empty(plan.datablock, record)
+    return names
+
+
+def _apply(plan: Plan, old: SlotRecord, title: str, append: bool, journal: Journal) -> Place:
+    place, new_action, new_slot = journal.make_place(plan.datablock, title)
+    for edit in plan.edits:
+        if edit.keys is not None:
+            journal.write_keys(place, *edit.address, edit.group, edit.keys)
+    ours = new_action or place.action.name == old.made_action
+    if plan.curves and ours and not new_action and not append and title != old.made_action:
+        # It holds another performance now. A name that the animator gave it stays.
+        journal.rename(place.action, title)
+    made = place.action.name if ours else old.made_action
+    journal.save_record(place, SlotRecord(made, new_slot or old.made_slot, plan.curves))
+    for edit in plan.edits:
+        if edit.keys is None:
+            _remove(plan.datablock, place, edit, journal)
+    plan.datablock.update_tag()
+    return place
+
+
+def _remove(datablock: Any, place: Place, edit: Edit, journal: Journal) -> None:
+    journal.remove_fcurve(place, *edit.address)
+    try:
+        journal.set_property(datablock, *edit.address, edit.before)
+    except (ValueError, AttributeError):
+        # The key or bone itself is gone: there is nothing to set back.
+        return
+
+
+def clear(target: Target) -> int:
+    """Remove the keys that were written and are as they were written; the number of keys removed.
+
+    F-curves, slots and actions made for them go too, if nothing else is left in them, and properties get the
+    values that they had before. All or nothing. Raises FacescriptError (`target_gone`, `linked_action`).
+    """
+    codes = enum_codes()
+    removed = 0
+    plans = []
+    for block in _one_a_place(datablocks(target), []):
+        place = api.find_place(block)
+        present = api.fcurve_table(place)
+        edits = []
+        rows = {}
+        check_action(block, bool(records.load(place).curves))
+        for address, old in records.load(place).curves.items():
+            curve = present.get(address)
+            if curve is not None and api.locked(curve):
+                rows[address] = old
+            elif curve is not None:
+                removed += int(keys.ours(api.read_keys(curve), old, codes).sum())
+                edits.append(without_ours(address, curve, old, codes))
+        plans.append(Plan(block, tuple(edits), rows))
+    _carry_out(plans, {}, append=False)
+    return removed
+
+
+def _drop_empty(datablock: Any, record: SlotRecord) -> None:
+    """Remove a slot or an action that was made for the keys and has nothing in it any more."""
+    place = api.find_place(datablock)
+    if place is None or next(api.fcurves(place), None) is not None:
+        return
+    action = place.action
+    if record.made_slot and not record.made_action:
+        api.remove_slot(place)
+    elif record.made_action and action.users - int(action.use_fake_user) <= 1:
+        datablock.animation_data.action = None
+        bpy.data.actions.remove(action)
+
+
+def read_pose(target: Target, frame: float) -> Pose:
+    """The pose that the target's F-curves (else its properties) show at a frame, clipped to the channels' ranges.
+
+    The first mesh that has a channel counts; channels that nothing shows are 0. Raises FacescriptError
+    (`target_gone`).
+    """
+    values = np.zeros(COUNT)
+    seen: set[str] = set()
+    for mesh in target.meshes:
+        obj = mesh.object.find()
+        data = obj.data.shape_keys
+        present = api.fcurve_table(api.find_place(data))
+        sums: dict[str, list[float]] = {}
+        for row in mesh.rows:
+            if row.channel in seen or row.gain == 0.0 or row.key not in data.key_blocks:
+                continue
+            curve = present.get((key_path(row.key), 0))
+            value = data.key_blocks[row.key].value if curve is None else curve.evaluate(frame)
+            sums.setdefault(row.channel, []).append(value / row.gain)
+        for channel, shares in sums.items():
+            values[INDEX[channel]] = math.fsum(shares) / len(shares)
+            seen.add(channel)
+    turned: set[ObjectRef] = set()
+    for control in (*target.head, *target.eyes):
+        if not control.bone and turned:
+            continue  # several objects turn as one
+        turned.add(control.object)
+        for channel, value in zip(control.channels, read_turn(control, frame), strict=True):
+            values[INDEX[channel]] = value
+    return Pose.clipped(eyes.fill(values[None])[0])
+
+
+def hand_edited_frames(target: Target) -> tuple[int, ...]:
+    """Frames at which keys that were written have been changed, moved, added or removed by hand, in order."""
+    codes = enum_codes()
+    frames: set[int] = set()
+    for block in datablocks(target):
+        place = api.find_place(block)
+        present = api.fcurve_table(place)
+        for address, old in records.load(place).curves.items():
+            curve = present.get(address)
+            if curve is None or not old.frames.size:
+                frames.update(int(f) for f in old.frames)
+                continue
+            have = api.read_keys(curve)
+            mine = keys.ours(have, old, codes)
+            between = keys.inside(have, old.frames[0], old.frames[-1])
+            frames.update(round(float(x)) for x in have["co"][between & ~mine, 0])
+            left = {round(float(x)) for x in have["co"][mine, 0]}
+            frames.update(int(f) for f in old.frames if int(f) not in left)
+    return tuple(sorted(frames))

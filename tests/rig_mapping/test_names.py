@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import re
+
+import pytest
+from facescript.performance import BLEND_SHAPES
+from facescript.rig_mapping.names import match_names
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+DECOYS = (
+    "mouthSmileLeft_fix",
+    "Smile_HalfLeft",
+    "mouthSmileLeft_corrective",
+    "jawOpen_old",
+    "eyeBlink_target",
+    "noJawOpen",
+    "old_jawOpen",
+    "mouthSmile",
+    "jawOpen.001",
+    "mouthSmileLeftRight",
+    "Basis",
+    "viseme_aa",
+    "Blink",
+    "L_browInnerUp",
+    "smile",
+    "half-eyeBlinkLeft",
+)
+
+
+def words(name: str) -> list[str]:
+    return re.findall(r"[A-Z]?[a-z]+", name)
+
+
+def spell(name: str, joined: str, case: str, side: str) -> str:
+    parts = words(name)
+    if side != "Left/Right" and parts[-1] in ("Left", "Right"):
+        letter = parts.pop()[0]
+        tail = {"_L": "_" + letter, ".L": "." + letter, ".l": "." + letter.lower(), "L": letter}[side]
+    else:
+        tail = ""
+    parts = [p.lower() for p in parts]
+    if case == "camel":
+        parts = [parts[0], *(p.capitalize() for p in parts[1:])]
+    elif case == "pascal":
+        parts = [p.capitalize() for p in parts]
+    elif case == "upper":
+        parts = [p.upper() for p in parts]
+    return joined.join(parts) + tail
+
+
+SPELLINGS = {
+    "camelCase": ("", "camel", "Left/Right"),
+    "PascalCase": ("", "pascal", "Left/Right"),
+    "snake_case": ("_", "lower", "Left/Right"),
+    "kebab-case": ("-", "lower", "Left/Right"),
+    "words": (" ", "pascal", "Left/Right"),
+    "lowercase": ("", "lower", "Left/Right"),
+    "UPPER_CASE": ("_", "upper", "Left/Right"),
+    "Apple's own": ("", "camel", "_L"),
+    "dots": ("", "camel", ".L"),
+    "small dots": ("_", "lower", ".l"),
+    "trailing letter": ("", "camel", "L"),
+    "Pascal_L": ("_", "pascal", "_L"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("prefix", ["", "Head.", "blendShape1.", "Face_", "ARKit_", "CC_Base:", "x-", "Anna|"])
+def test_every_spelling_is_matched(spelling: str, prefix: str) -> None:
+    names = {prefix + spell(shape, *SPELLINGS[spelling]): shape for shape in BLEND_SHAPES}
+    assert len(names) == 52
+    match = match_names([*names, *DECOYS])
+    assert dict(match.keys.items()) == {v: (k,) for k, v in names.items()}
+    assert not match.ambiguous
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_random_spellings_are_all_found_and_decoys_never(data: st.DataObject) -> None:
+    draw = data.draw
+    prefixes = st.sampled_from(["", "Head.", "blendShape1.", "Face_", "ARKit_", "CC_Base:"])
+    one_prefix = draw(
+        st.none() | st.from_regex(r"\A[A-Za-z]{1,8}[0-9]{0,2}[._:|-]\Z") | st.just("Face") | st.just("zork")
+    )
+    one_style = draw(st.none() | st.sampled_from(list(SPELLINGS)))
+    names: dict[str, str] = {}
+    for shape in BLEND_SHAPES:
+        style = one_style or draw(st.sampled_from(list(SPELLINGS)))
+        if shape in ("jawLeft", "jawRight", "mouthLeft", "mouthRight") and one_style is None:
+            style = "camelCase"  # Mouth_L is only sure where the whole rig writes so
+        names[(draw(prefixes) if one_prefix is None else one_prefix) + spell(shape, *SPELLINGS[style])] = shape
+    decoys = draw(st.lists(st.sampled_from(DECOYS), unique=True))
+    decoys += [n + draw(st.sampled_from(["_fix", "_old", ".002", "Half", "_target", "2"])) for n in list(names)[:5]]
+    order = draw(st.permutations([*names, *decoys]))
+    match = match_names(order)
+    assert dict(match.keys) == {shape: (name,) for name, shape in names.items()}
+
+
+@given(st.lists(st.sampled_from(DECOYS), unique=True))
+def test_decoys_alone_are_nothing(names: list[str]) -> None:
+    assert not match_names(names).keys
+
+
+@given(st.lists(st.text(max_size=20)))
+def test_any_text_is_survived(names: list[str]) -> None:
+    match_names(names)
+
+
+def test_an_exact_name_wins_over_a_prefixed_one() -> None:
+    match = match_names(["Head.jawOpen", "jaw_open", "JawOpen", "jawOpen", "Head.mouthPucker"])
+    assert match.keys["jawOpen"] == ("jawOpen",)
+    assert match.keys["mouthPucker"] == ("Head.mouthPucker",)
+
+
+def test_no_key_shows_two_channels_and_left_is_never_right() -> None:
+    match = match_names(["eyeBlink_R", "eyeBlink_L", "mouth_smile_right", "browOuterUpLeft"])
+    assert match.keys == {
+        "eyeBlinkRight": ("eyeBlink_R",),
+        "eyeBlinkLeft": ("eyeBlink_L",),
+        "mouthSmileRight": ("mouth_smile_right",),
+        "browOuterUpLeft": ("browOuterUpLeft",),
+    }
+
+
+def test_split_channels_go_to_both_keys_left_first() -> None:
+    match = match_names(["cheekPuff_R", "cheekPuff_L", "browInnerUpRight", "browInnerUpLeft", "mouthPuckerLeft"])
+    assert match.keys == {
+        "cheekPuff": ("cheekPuff_L", "cheekPuff_R"),
+        "browInnerUp": ("browInnerUpLeft", "browInnerUpRight"),
+    }
+    assert match.doubtful == ("mouthPuckerLeft",)  # half a pucker is no pucker
+
+
+def test_a_whole_key_wins_over_its_halves() -> None:
+    match = match_names(["cheekPuffLeft", "cheekPuffRight", "cheekPuff"])
+    assert match.keys == {"cheekPuff": ("cheekPuff",)}
+
+
+def test_equal_names_are_reported_and_the_rigs_habit_decides() -> None:
+    match = match_names(["mouth_smile_left", "mouthSmile_L", "mouth_smile_right", "eye_blink_left"])
+    assert match.keys["mouthSmileLeft"] == ("mouth_smile_left",)
+    assert set(match.ambiguous["mouthSmileLeft"]) == {"mouth_smile_left", "mouthSmile_L"}
+    match = match_names(["A.jawOpen", "B.jawOpen"])
+    assert not match.keys
+    assert set(match.ambiguous["jawOpen"]) == {"A.jawOpen", "B.jawOpen"}
+
+
+def test_a_strange_prefix_on_one_name_is_doubted() -> None:
+    names = [n for n in BLEND_SHAPES if n != "jawOpen"]
+    match = match_names([*names, "angry_jawOpen"])
+    assert "jawOpen" not in match.keys
+    assert match.doubtful == ("angry_jawOpen",)
+    assert match_names([*names, "Head.jawOpen"]).keys["jawOpen"] == ("Head.jawOpen",)
+
+
+def test_a_word_that_all_names_begin_with_is_the_characters() -> None:
+    assert len(match_names([f"Old_Man:{n}" for n in BLEND_SHAPES]).keys) == 52
+    # But beside the names themselves it means another shape, all the more if something is missing.
+    both = [*BLEND_SHAPES[1:], *(f"old_{n}" for n in BLEND_SHAPES)]
+    match = match_names(both)
+    assert match.keys == {n: (n,) for n in BLEND_SHAPES[1:]}
+
+
+def test_a_side_in_front_is_not_a_prefix() -> None:
+    assert not match_names(["R_mouthSmileLeft", "left_jawOpen", "L.browInnerUp"]).keys
+
+
+def test_a_corner_of_the_mouth_is_not_a_direction() -> None:
+    names = [n for n in BLEND_SHAPES if n not in ("mouthLeft", "mouthRight")]
+    assert "mouthLeft" not in match_names([*names, "mouth_L"]).keys
+    short = [spell(n, "_", "pascal", "_L") for n in BLEND_SHAPES]
+    assert match_names(short).keys["mouthLeft"] == ("Mouth_L",)
+
+
+def test_nothing_matches_nothing() -> None:
+    assert not match_names([]).keys
+    assert not match_names(["", " ", "_", "Left", "İJAWOPEN"]).keys

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from facescript.performance import BLEND_SHAPES, REGIONS, FacescriptError
+from facescript.rig_mapping import profiles, styles
+
+
+def test_arkit_names_every_blend_shape_once() -> None:
+    profile = profiles.get("arkit")
+    assert profile.shapes == BLEND_SHAPES
+    assert all(rows == (profiles.Shape(channel, 1.0),) for channel, rows in profile.channels.items())
+    assert dict(profile.full_angles) == {"head": 45.0, "eye": 35.0}
+    assert "mixamorig:Head".rsplit(":", 1)[-1] in profile.bones["head"]
+    assert len(profile.bones["left_eye"]) == len(profile.bones["right_eye"])
+
+
+def test_an_unknown_profile_is_told() -> None:
+    with pytest.raises(FacescriptError) as error:
+        profiles.get("daz")
+    assert error.value.code == "unknown_profile"
+    assert "arkit" in error.value.hint
+
+
+def _profile() -> dict[str, Any]:
+    return dict(json.loads((profiles.FOLDER / "arkit.json").read_text(encoding="utf-8")))
+
+
+def test_a_channel_may_go_to_several_shapes(tmp_path: Path) -> None:
+    data = _profile()
+    data["channels"]["jawOpen"] = [{"shape": "jawOpen", "gain": 0.5}, {"shape": "mouthClose", "gain": -0.25}]
+    (tmp_path / "p.json").write_text(json.dumps(data))
+    rows = profiles.load(tmp_path / "p.json").channels["jawOpen"]
+    assert rows == (profiles.Shape("jawOpen", 0.5), profiles.Shape("mouthClose", -0.25))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("id",), ""),
+        (("extra",), 1),
+        (("full_angles", "head"), 500),
+        (("full_angles", "neck"), 5),
+        (("bones", "head"), "head"),
+        (("bones", "head"), ["head", "head"]),
+        (("channels", "jawDrop"), [{"shape": "jawOpen", "gain": 1.0}]),
+        (("channels", "jawOpen"), []),
+        (("channels", "jawOpen"), [{"shape": "jawOpen"}]),
+        (("channels", "jawOpen"), [{"shape": "jawOpen", "gain": True}]),
+        (("channels", "jawOpen"), [{"shape": "jawOpen", "gain": float("nan")}]),
+        (("splits",), ["jawDrop"]),
+        (("channels",), {}),
+    ],
+)
+def test_a_wrong_profile_is_refused_by_file_and_place(tmp_path: Path, path: tuple[str, ...], value: object) -> None:
+    data = _profile()
+    place: Any = data
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    (tmp_path / "broken.json").write_text(json.dumps(data))
+    with pytest.raises(FacescriptError) as error:
+        profiles.load(tmp_path / "broken.json")
+    assert error.value.code == "bad_table"
+    assert "broken.json" in error.value.message
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\ud800"])
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(FacescriptError) as error:
+        profiles.load(tmp_path / "p.json")
+    assert error.value.code == "bad_table"
+
+
+def test_the_styles_are_the_four_of_the_menu() -> None:
+    known = styles.styles()
+    assert list(known) == ["snappy", "natural", "soft", "linear"]
+    for style in known.values():
+        assert tuple(style.regions) == REGIONS
+        # Closed lips are mouthClose with jawOpen: they must move as one.
+        assert style.regions["jaw"] == style.regions["mouth"]
+    natural = known["natural"].regions
+    assert natural["eyes"].lead > natural["brows"].lead > natural["mouth"].lead == 0.0
+    assert all(t == styles.Timing(None, 0.0) for t in known["linear"].regions.values())
+
+
+def test_an_unknown_style_is_told() -> None:
+    with pytest.raises(FacescriptError, match="snappy, natural, soft, linear"):
+        styles.get("bouncy")
+
+
+def test_a_style_that_parts_jaw_and_lips_is_refused(tmp_path: Path) -> None:
+    data = json.loads(styles.FILE.read_text(encoding="utf-8"))
+    data["soft"]["regions"]["jaw"]["lead"] = 0.1
+    (tmp_path / "s.json").write_text(json.dumps(data))
+    with pytest.raises(FacescriptError, match="'jaw'"):
+        styles.load(tmp_path / "s.json")
