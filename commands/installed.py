@@ -17,7 +17,10 @@ def install(zip_path: Path, user_folder: Path, runtime: Path | None) -> Any:
     already, or None to have the extension use its own.
     """
     os.environ["BLENDER_USER_RESOURCES"] = str(user_folder)
-    import bpy
+    import bpy as module
+
+    # Its stubs take preferences for optional, and know no add-on's.
+    bpy: Any = module
 
     bpy.ops.extensions.package_install_files(
         filepath=str(zip_path), repo="user_default", enable_on_install=True, overwrite=True

@@ -60,7 +60,7 @@ def _mesh(face: demo_face.FaceMesh) -> bpy.types.Mesh:
     mesh.polygons.foreach_set("material_index", face.face_material.astype(np.int32))
     mesh.polygons.foreach_set("use_smooth", face.smooth)
     mesh.update(calc_edges=True)
-    tint = mesh.color_attributes.new(COLOURS, "FLOAT_COLOR", "POINT")
+    tint: Any = mesh.color_attributes.new(COLOURS, "FLOAT_COLOR", "POINT")
     tint.data.foreach_set("color", face.colours.astype(np.float32).ravel())
     mesh.attributes.active_color_name = COLOURS  # what the viewport's attribute shading shows
     for look in face.materials:
@@ -80,7 +80,7 @@ def _rig(context: bpy.types.Context, collection: bpy.types.Collection) -> bpy.ty
     head.head, head.tail = _HEAD_PIVOT, _HEAD_TOP
     head.parent, head.use_connect = neck, True
     bpy.ops.object.mode_set(mode="OBJECT")
-    rig.show_in_front = True
+    rig.show_in_front = False
     armature.display_type = "STICK"
     return rig
 
@@ -108,7 +108,7 @@ def create_face(context: bpy.types.Context) -> bpy.types.Object:
         for value in np.unique(np.round(weights, 3)):
             if value > 0.0:
                 group.add(np.flatnonzero(np.round(weights, 3) == value).tolist(), float(value), "REPLACE")
-    modifier = body.modifiers.new("Armature", "ARMATURE")
+    modifier: Any = body.modifiers.new("Armature", "ARMATURE")
     modifier.object = rig
     body.parent = rig
     rig.location = context.scene.cursor.location
@@ -133,7 +133,7 @@ class FACESCRIPT_OT_add_face(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         create_face(context)
         return {"FINISHED"}
 

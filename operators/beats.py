@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 from bpy.props import IntProperty
 
@@ -23,7 +25,7 @@ class FACESCRIPT_OT_step_beat(bpy.types.Operator):
         name="Step", description="How many beats forward; negative goes back", default=1, min=-1000, max=1000
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             face = faces.active_face(context)[1]
         except FacescriptError as error:
@@ -51,7 +53,7 @@ class FACESCRIPT_OT_clear(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             target, face = faces.active_face(context)
             timeline.clear(target)

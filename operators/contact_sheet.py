@@ -89,7 +89,7 @@ def _add_picture(scene: bpy.types.Scene, picture: Path, x: float, y: float) -> N
 
 
 def _add_caption(scene: bpy.types.Scene, caption: str, x: float, y: float) -> None:
-    text = bpy.data.curves.new("Caption", "FONT")
+    text: Any = bpy.data.curves.new("Caption", "FONT")
     text.body = textwrap.fill(caption, _LETTERS_A_LINE, max_lines=_LINES, placeholder=" ...")
     text.size = _LETTER
     material, emission = _flat("Ink")
@@ -114,7 +114,7 @@ def _render(scene: bpy.types.Scene, path: Path, width: int, height: int) -> None
     world = blender_api.new_world("Sheet")
     world.node_tree.nodes["Background"].inputs[0].default_value = _BACKGROUND
     scene.world = world
-    render = scene.render
+    render: Any = scene.render
     render.engine = "CYCLES"
     scene.cycles.device = "CPU"
     scene.cycles.samples = 16

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import StringProperty
@@ -31,7 +32,7 @@ class FACESCRIPT_OT_set_emotion(bpy.types.Operator):
 
     emotion: StringProperty(name="Emotion", description="The emotional direction, in a few words")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             faces.active_face(context)[1].emotion = self.emotion
         except FacescriptError as error:

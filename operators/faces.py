@@ -76,7 +76,7 @@ def _look() -> None:
     redraw()
 
 
-@persistent
+@persistent  # type: ignore[untyped-decorator]
 def forget(*_: Any) -> None:
     """Look again at the next redraw: after undo, loading and anything that changes meshes."""
     _memory.found = None

@@ -28,7 +28,7 @@ class _FaceFile:
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             self._run(context, Path(bpy.path.abspath(self.filepath)))  # type: ignore[attr-defined]
         except FacescriptError as error:

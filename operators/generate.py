@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
@@ -56,7 +57,7 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             self._start(context)
             if self.wait:
@@ -144,7 +145,7 @@ class FACESCRIPT_OT_cancel(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         session().cancel()
         return {"FINISHED"}
 
@@ -156,7 +157,7 @@ class FACESCRIPT_OT_start_here(bpy.types.Operator):
     bl_label = "Start at Current Frame"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             _, face = faces.active_face(context)
         except FacescriptError as error:

@@ -32,7 +32,7 @@ class _Preview:
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]
             if not path.parent.is_dir():

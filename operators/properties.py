@@ -116,11 +116,13 @@ def register() -> None:
     """Register the property groups and hang them on objects."""
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Object.facescript = PointerProperty(type=FACESCRIPT_PG_face)
+    owner: Any = bpy.types.Object
+    owner.facescript = PointerProperty(type=FACESCRIPT_PG_face)  # type: ignore[func-returns-value]
 
 
 def unregister() -> None:
     """Undo `register`."""
-    del bpy.types.Object.facescript
+    owner: Any = bpy.types.Object
+    del owner.facescript
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -193,7 +193,7 @@ def _tick() -> float | None:
     return TICK if generating or setting_up else None
 
 
-@persistent
+@persistent  # type: ignore[untyped-decorator]
 def _stop(*_: Any) -> None:
     # The objects that the job is for go with the file.
     if _session and _session.job:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty
@@ -37,7 +38,7 @@ class FACESCRIPT_OT_set_up(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
             wheels = preferences.get(context).wheels_folder
             options = SetupOptions(
@@ -73,7 +74,7 @@ class FACESCRIPT_OT_cancel_set_up(bpy.types.Operator):
         """Only while a set-up is running."""
         return session().setup is not None
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         job = session().setup
         if job:
             job.cancel()
@@ -94,10 +95,10 @@ class FACESCRIPT_OT_remove_runtime(bpy.types.Operator):
             return False
         return True
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
         return context.window_manager.invoke_confirm(self, event)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         session().stop_worker()
         try:
             runtimes.remove(preferences.runtime(context))
@@ -115,7 +116,7 @@ class FACESCRIPT_OT_preferences(bpy.types.Operator):
     bl_idname = "facescript.preferences"
     bl_label = "Facescript Preferences"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         bpy.ops.preferences.addon_show(module=preferences.PACKAGE)
         return {"FINISHED"}
 

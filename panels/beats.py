@@ -15,15 +15,15 @@ class FACESCRIPT_UL_beats(bpy.types.UIList):
 
     def draw_item(
         self,
-        context: bpy.types.Context,
-        layout: bpy.types.UILayout,
+        context: Any,
+        layout: Any,
         data: Any,
         item: Any,
-        icon: int,
+        icon: Any,
         active_data: Any,
-        active_property: str,
-        index: int = 0,
-        flt_flag: int = 0,
+        active_property: Any,
+        index: Any = 0,
+        flt_flag: Any = 0,
     ) -> None:
         """Draw one row."""
         split = layout.split(factor=0.16)

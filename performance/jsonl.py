@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import FacescriptError
@@ -86,7 +87,7 @@ def brief_from_dict(entry: Mapping[str, object]) -> Brief:
     """Parse a brief; `script` may be empty only if keyframes with texts are there."""
     rows = _keyframe_rows(entry, required=False)
     beats = tuple(Beat(_time(row, i), _text(row, "text", f"keyframe {i}: ")) for i, row in enumerate(rows, start=1))
-    return Brief(**_header(entry), beats=beats)
+    return replace(_header(entry), beats=beats)
 
 
 def performance_from_dict(entry: Mapping[str, object]) -> Performance:
@@ -100,7 +101,7 @@ def performance_from_dict(entry: Mapping[str, object]) -> Performance:
             keyframes.append(Keyframe(_time(row, number), _text(row, "text"), Pose.from_dict(pose)))
         except FacescriptError as error:
             raise FacescriptError(error.code, f"Keyframe {number}: {error.message}", error.hint) from error
-    return Performance(Brief(**_header(entry)), tuple(keyframes))
+    return Performance(_header(entry), tuple(keyframes))
 
 
 def brief_to_dict(brief: Brief) -> dict[str, object]:
@@ -134,8 +135,9 @@ def to_line(entry: Mapping[str, object]) -> str:
     return json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _header(entry: Mapping[str, object]) -> dict[str, str]:
-    return {key: _text(entry, key) for key in ("script", "background", "emotion", "id")}
+def _header(entry: Mapping[str, object]) -> Brief:
+    script, background, emotion, number = (_text(entry, key) for key in ("script", "background", "emotion", "id"))
+    return Brief(script, background, emotion, number)
 
 
 def _header_dict(brief: Brief) -> dict[str, object]:

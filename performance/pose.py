@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float64]
 ACTIVE = 0.05
 
 _PAIRED = tuple(c.name[:-4] for c in CHANNELS if c.name.endswith("Left") and c.name not in ("jawLeft", "mouthLeft"))
-_GAZE = {
+_GAZE: dict[str, tuple[str, ...]] = {
     "gazeLeft": ("eyeLookOutLeft", "eyeLookInRight"),
     "gazeRight": ("eyeLookInLeft", "eyeLookOutRight"),
     "gazeUp": ("eyeLookUpLeft", "eyeLookUpRight"),

@@ -78,6 +78,7 @@ class LocalBackend:
 
     def describe(self, brief: Brief, moments: Sequence[str], seed: int, check: Check) -> Iterator[tuple[int, str]]:
         """Write descriptions in batches, after examples of performances with a similar script and emotion."""
+        self._writer.forget()
         alike = self._examples.performances_like(brief.script, brief.emotion, _PROMPTED.performances)
         worked = [(p.brief.script, p.brief.background, p.brief.emotion, _rows(p)) for p in reversed(alike)]
         prefix = prompts.planner_prefix(worked)
@@ -94,6 +95,8 @@ class LocalBackend:
 
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
         """One request a keyframe, each with the whole sequence (of a long one, its part), as KeyframeFace asks."""
+        # A cache of an earlier request would save little, and in 16 bits it makes another rounding.
+        self._decoder.forget()
         draft = NEUTRAL
         for index, text in enumerate(descriptions):
             worked = []

@@ -24,6 +24,10 @@ class LineWriter:
         newline = [i for i in range(len(local.tokenizer)) if "\n" in local.tokenizer.decode([i])]
         self._ends = torch.tensor(sorted({*newline, *local.tokenizer.all_special_ids}))
 
+    def forget(self) -> None:
+        """Drop the cache: what follows does not depend on what came before, to the last bit."""
+        self._cache.rewind(0)
+
     def write(
         self, prefix: str, prompts: Sequence[str], seed: int, check: Callable[[], None] = lambda: None
     ) -> Iterator[tuple[int, str]]:

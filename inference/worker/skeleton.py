@@ -61,6 +61,10 @@ class SkeletonDecoder:
             tuple(float(text) for text in texts),
         )
 
+    def forget(self) -> None:
+        """Drop the cache: what follows does not depend on what came before, to the last bit."""
+        self._cache.rewind(0)
+
     def decode(
         self,
         messages: prompts.Messages,

@@ -25,6 +25,22 @@ def keys(obj: Any) -> list[tuple[str, int, float]]:
     )
 
 
+def looks() -> dict[str, Any]:
+    """What can be told from the pictures of the window without reading them."""
+    area, region = desk.view()
+    height = bpy.context.window.height
+    side = slice(height - region.y - region.height, height - region.y), slice(region.x, region.x + region.width)
+    middle = slice(100, height - area.y), slice(area.x + area.width // 4, area.x + area.width // 2)
+    seen = {name: desk.pixels(desk.FOLDER / f"{name}.png") for name in ("ready", "running", "last_beat")}
+
+    def blue(image: Any) -> float:
+        part = image[side]
+        return float(((part[..., 2] > 0.55) & (part[..., 0] < 0.4)).mean())
+
+    changed = abs(seen["ready"][middle] - seen["last_beat"][middle]).max(axis=2) > 0.1
+    return {name: {"blue": blue(image)} for name, image in seen.items()} | {"face_changed": float(changed.mean())}
+
+
 def steps(found: dict[str, Any]) -> Iterator[float]:
     desk.install()
     bpy.ops.wm.read_homefile(use_empty=False)
@@ -104,6 +120,7 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     yield 0.7
     found["frame"] = bpy.context.scene.frame_current
     desk.picture("last_beat")
+    found["pictures"] = looks()
 
 
 desk.run(steps)

@@ -113,7 +113,7 @@ def face() -> None:
         (face, "", "script"),
         (face, "   \n\t ", "script"),
         (face, "x" * 100_001, "100"),
-        (face, "[5s] eyes close\n[2s] lips press", "line 2"),
+        (face, "[5s] eyes close\n[2s] lips press", "Line 2"),
     ],
 )
 def test_what_cannot_work_says_why_and_changes_nothing(
@@ -150,13 +150,13 @@ def test_a_linked_mesh_is_refused_and_stays_as_it_was(extension: Any, tmp_path: 
     library = tmp_path / "library.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(library))
     bpy.ops.wm.read_homefile(use_empty=True)
-    with bpy.data.libraries.load(str(library), link=True) as (source, wanted):
+    with bpy.data.libraries.load(str(library), link=True) as (_, wanted):
         wanted.objects = ["ARKit Face"]
     obj = wanted.objects[0]
     bpy.context.scene.collection.objects.link(obj)
     bpy.context.view_layer.objects.active = obj
     before = state()
-    with pytest.raises(RuntimeError, match="(?i)library|linked"):
+    with pytest.raises(RuntimeError, match=r"(?i)library|linked"):
         generate(script="Hi.")
     assert state() == before
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Sets how threads wait, before any test imports torch.
-import facescript.inference.worker
+import facescript.inference.worker  # noqa: F401
 import pytest
 from facescript.commands import RUNTIME
 from facescript.inference.client import WorkerClient, worker_command

@@ -53,6 +53,13 @@ def test_a_scene_is_streamed_and_the_same_seed_gives_the_same(worker: WorkerClie
     assert ask(worker, brief, 7) == found
 
 
+def test_what_was_asked_before_does_not_change_the_answer(worker: WorkerClient) -> None:
+    found = perform(worker, "pose", ONE, ModelOptions(), timeout=300.0)
+    other = Brief("", ONE.background, beats=(Beat(0.0, "Both brows shoot up."), Beat(1.0, "The jaw drops.")))
+    perform(worker, "pose", other, ModelOptions(), timeout=300.0)
+    assert perform(worker, "pose", ONE, ModelOptions(), timeout=300.0) == found
+
+
 def test_a_request_is_cancelled_in_the_middle_and_the_next_one_works(worker: WorkerClient) -> None:
     many = Brief("", beats=tuple(Beat(float(i), f"brows lift and the lips part, {i}") for i in range(30)))
     number = worker.request("pose", many, ModelOptions())
