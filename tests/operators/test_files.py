@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Import, export and previews through the installed zip."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from facescript.commands.stage import set_stage  # noqa: E402
+from facescript.performance import INDEX, jsonl, live_link  # noqa: E402
+from scenes import keys, state  # noqa: E402
+
+ENTRY = {
+    "id": "smirk",
+    "script": "Oh, really?",
+    "background": "A card table",
+    "emotion": "Smug",
+    "keyframes": [
+        {"t": 0.0, "text": "a neutral face", "pose": {}},
+        {"t": 1.0, "text": "the left corner hooks up", "pose": {"mouthSmileLeft": 0.6, "headYaw": 0.2}},
+        {"t": 2.0, "text": "eyes closed", "pose": {"eyeBlink": 1.0}},
+    ],
+}
+
+
+@pytest.fixture
+def performed(extension: Any, tmp_path: Path) -> Any:
+    """The demo face with a performance that was read from a file; returns the object."""
+    path = tmp_path / "smirk.jsonl"
+    path.write_text(json.dumps(ENTRY))
+    bpy.context.scene.render.fps = 24
+    bpy.ops.facescript.add_face()
+    assert bpy.ops.facescript.import_performance(filepath=str(path)) == {"FINISHED"}
+    return bpy.context.view_layer.objects.active
+
+
+def test_an_imported_performance_is_on_the_timeline(performed: Any) -> None:
+    assert [beat.frame for beat in performed.facescript.beats] == [1, 25, 49]
+    assert performed.facescript.script == "Oh, really?"
+    bpy.context.scene.frame_set(25)
+    assert performed.data.shape_keys.key_blocks["mouthSmileLeft"].value == pytest.approx(0.6)
+    bpy.context.scene.frame_set(49)
+    assert performed.data.shape_keys.key_blocks["mouthSmileLeft"].value == pytest.approx(0.0)
+    assert performed.data.shape_keys.key_blocks["eyeBlinkRight"].value == pytest.approx(1.0)
+
+
+def test_what_is_exported_reads_back_the_same(performed: Any, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    assert bpy.ops.facescript.export_performance(filepath=str(path)) == {"FINISHED"}
+    (found,) = jsonl.read_performances(path)
+    expected = jsonl.performance_from_dict(ENTRY)
+    assert found.times.tolist() == [0.0, 1.0, 2.0]
+    np.testing.assert_allclose(found.poses, expected.poses, atol=1e-6)
+    assert (found.brief.script, found.brief.emotion) == ("Oh, really?", "Smug")
+
+
+def test_live_link_csv_has_a_row_a_frame_with_the_beats_in_place(performed: Any, tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    assert bpy.ops.facescript.export_live_link(filepath=str(path)) == {"FINISHED"}
+    recording = live_link.read(path, 24.0)
+    assert len(recording.values) == 49
+    assert recording.values[24, INDEX["mouthSmileLeft"]] == pytest.approx(0.6)
+    assert recording.values[48, INDEX["eyeBlinkLeft"]] == pytest.approx(1.0)
+    # The timeline and the file agree between the beats as well.
+    for frame in range(1, 50, 6):
+        bpy.context.scene.frame_set(frame)
+        shown = performed.data.shape_keys.key_blocks["mouthSmileLeft"].value
+        assert recording.values[frame - 1, INDEX["mouthSmileLeft"]] == pytest.approx(shown, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no performance"),
+        ("{", "line 1: This is not JSON"),
+        ('{"script": "x"}', "'keyframes' is not a list"),
+        (json.dumps(ENTRY).replace("0.6", "7.0"), "mouthSmileLeft is 7"),
+        (json.dumps(ENTRY).replace("0.6", "NaN"), "NaN is not a finite number"),
+        (json.dumps(ENTRY).replace("eyeBlink", "eyeBlonk"), "Did you mean eyeBlink"),
+    ],
+)
+def test_a_bad_file_says_why_and_changes_nothing(performed: Any, tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(text)
+    before = state()
+    with pytest.raises(RuntimeError) as caught:
+        bpy.ops.facescript.import_performance(filepath=str(path))
+    assert words in str(caught.value)
+    assert state() == before
+
+
+def test_beats_live_through_saving_and_opening(performed: Any, extension: Any, tmp_path: Path) -> None:
+    before = keys()
+    path = tmp_path / "scene.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    obj = bpy.data.objects["ARKit Face"]
+    assert keys() == before
+    assert [beat.text for beat in obj.facescript.beats] == [row["text"] for row in ENTRY["keyframes"]]
+    bpy.context.view_layer.objects.active = obj
+    bpy.ops.facescript.clear()
+    assert keys() == []
+
+
+@pytest.mark.slow
+def test_contact_sheet_and_movie_are_rendered_and_leave_the_scene_alone(performed: Any, tmp_path: Path) -> None:
+    set_stage(bpy, samples=1)
+    scene = bpy.context.scene
+    scene.cycles.use_denoising = False
+    kept = (
+        scene.render.filepath,
+        scene.render.resolution_x,
+        scene.render.image_settings.file_format,
+        len(bpy.data.objects),
+    )
+    sheet, movie = tmp_path / "sheet.png", tmp_path / "movie.mp4"
+    assert bpy.ops.facescript.contact_sheet(filepath=str(sheet), size=64) == {"FINISHED"}
+    assert bpy.ops.facescript.preview(filepath=str(movie), size=64, step=8) == {"FINISHED"}
+    image = bpy.data.images.load(str(sheet))
+    # Three tiles a row, with gaps of 4 % of a tile and captions of 34 % under them.
+    assert tuple(image.size) == (round(64 * (3 * 1.04 + 0.04)), round(64 * (1.38 + 0.04)))
+    values = np.empty(image.size[0] * image.size[1] * 4, dtype=np.float32)
+    image.pixels.foreach_get(values)
+    assert values.reshape(-1, 4)[:, :3].std() > 0.05
+    bpy.data.images.remove(image)
+    assert movie.read_bytes()[4:8] == b"ftyp"
+    after = (
+        scene.render.filepath,
+        scene.render.resolution_x,
+        scene.render.image_settings.file_format,
+        len(bpy.data.objects),
+    )
+    assert after == kept
+
+
+def test_a_contact_sheet_without_a_camera_says_so(performed: Any, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no camera"):
+        bpy.ops.facescript.contact_sheet(filepath=str(tmp_path / "sheet.png"))
