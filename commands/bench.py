@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`run.py bench`: the benchmarks; each compares two ways in one run, since machines differ and drift."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from ..inference.runtime import Runtime
+from . import PYTHON, RUNTIME
+
+BENCHMARKS = ("timeline", "decoding")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the named benchmarks, or all; 0 if they ran."""
+    parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help=f"which: {', '.join(BENCHMARKS)}")
+    names = parser.parse_args(arguments[1:]).names or BENCHMARKS
+    if len(names) > 1:
+        # A process for each: torch's and Blender's threads would disturb one another.
+        commands = [[str(PYTHON), "-m", "facescript.commands.bench", "bench", name] for name in names]
+        return max(subprocess.call(command) for command in commands)
+    if names[0] == "timeline":
+        from ..benchmarks import timeline
+
+        timeline.run()
+    else:
+        from ..benchmarks import decoding
+
+        decoding.bench_decoding(Runtime(RUNTIME).models)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
