@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Set Up through the installed zip: refused with a reason when it cannot work, and once for real."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+
+def test_without_online_access_set_up_says_where_to_allow_it(extension: Any, tmp_path: Path) -> None:
+    extension.preferences.runtime_folder = str(tmp_path / "runtime")
+    bpy.context.preferences.system.use_online_access = False
+    with pytest.raises(RuntimeError, match="Allow Online Access"):
+        bpy.ops.facescript.set_up(wait=True)
+    assert extension.session.error.code == "offline"
+    assert extension.session.setup is None
+
+
+def test_an_empty_folder_of_packages_is_an_error_that_names_it(extension: Any, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    extension.preferences.runtime_folder = str(tmp_path / "runtime")
+    extension.preferences.wheels_folder = str(wheels)
+    with pytest.raises(RuntimeError):
+        bpy.ops.facescript.set_up(wait=True)
+    assert extension.session.error.hint
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("CI") != "true", reason="downloads the packages again; it runs where CI=true is set")
+def test_set_up_makes_a_runtime_that_generates(extension: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "mit Ümlaut und Leerzeichen"
+    extension.preferences.runtime_folder = str(folder)
+    bpy.context.preferences.system.use_online_access = True
+    assert bpy.ops.facescript.set_up(wait=True) == {"FINISHED"}
+    assert (folder / "env-1").is_dir() and (folder / "runtime.json").is_file()
+    bpy.ops.facescript.add_face()
+    bpy.ops.facescript.generate(script="[0s] eyes closed, lips pressed", wait=True)
+    face = bpy.context.view_layer.objects.active.facescript
+    assert [beat.text for beat in face.beats] == ["eyes closed, lips pressed"]
+    assert bpy.ops.facescript.remove_runtime() == {"FINISHED"}
+    assert not folder.exists() or not any(folder.iterdir())
