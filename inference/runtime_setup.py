@@ -6,7 +6,7 @@ from __future__ import annotations
 import queue
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ..performance.errors import FacescriptError
@@ -25,6 +25,7 @@ from .runtime import (
     locked,
     platform_name,
     read_json,
+    remove,
     remove_tree,
     write_json,
     write_record,
@@ -201,17 +202,22 @@ def _write_journal(runtime: Runtime, journal: _Journal) -> None:
     write_json(runtime.journal_path, entry)
 
 
+def take_down(runtime: Runtime) -> Iterator[SetupEvent]:
+    """Remove the runtime (`runtime.remove`, which takes some ten seconds), in the form of a set-up."""
+    yield SetupEvent("remove", 0.1, "Removing the runtime")
+    remove(runtime)
+    yield SetupEvent("done", 1.0, "The runtime was removed.")
+
+
 class SetupJob:
     """A set-up on a thread of its own, for a window that must not wait: `poll` it from a timer."""
 
-    def __init__(self, runtime: Runtime, options: SetupOptions) -> None:
-        """Start at once."""
+    def __init__(self, work: Callable[[Cancelled], Iterator[SetupEvent]]) -> None:
+        """Start at once; `work` is given what tells it to stop."""
         self.error: FacescriptError | None = None
         self._events: queue.Queue[SetupEvent] = queue.Queue()
         self._cancel = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(runtime, options), daemon=True, name="facescript-set-up"
-        )
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True, name="facescript-set-up")
         self._thread.start()
 
     @property
@@ -236,9 +242,9 @@ class SetupJob:
         """Wait until it has ended, at most `timeout` seconds."""
         self._thread.join(timeout)
 
-    def _run(self, runtime: Runtime, options: SetupOptions) -> None:
+    def _run(self, work: Callable[[Cancelled], Iterator[SetupEvent]]) -> None:
         try:
-            for event in set_up(runtime, options, self._cancel.is_set):
+            for event in work(self._cancel.is_set):
                 self._events.put(event)
         except FacescriptError as error:
             self.error = error

@@ -11,7 +11,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..inference.script import read_script
-from ..performance import FacescriptError, Performance
+from ..performance import HEAD_CHANNELS, INDEX, FacescriptError, Keyframe, Performance, Pose
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
@@ -107,12 +107,25 @@ def write(scene_name: str, target: Target, performance: Performance, label: str)
         raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
     face = faces.settings_of(target)
     fps = scene.render.fps / scene.render.fps_base
-    moved = target if face.move_head else replace(target, head=())
-    report = timeline.write(moved, performance, fps=fps, start_frame=face.start_frame, style=face.style)
+    if not face.move_head:
+        performance = _without_head(performance)
+    report = timeline.write(target, performance, fps=fps, start_frame=face.start_frame, style=face.style)
     face.keep(performance, report.beats, label)
     session().note = _summary(scene, report)
     faces.forget()
     push_undo("Generate Performance")
+
+
+def _without_head(performance: Performance) -> Performance:
+    """The performance with the head at rest."""
+    head = [INDEX[name] for name in HEAD_CHANNELS]
+
+    def still(keyframe: Keyframe) -> Keyframe:
+        values = keyframe.pose.values.copy()
+        values[head] = 0.0
+        return replace(keyframe, pose=Pose(values))
+
+    return replace(performance, keyframes=tuple(still(keyframe) for keyframe in performance.keyframes))
 
 
 def _summary(scene: bpy.types.Scene, report: timeline.WriteReport) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 from bpy.props import IntProperty, StringProperty
+from bpy_extras.io_utils import ExportHelper
 
 from ..performance import FacescriptError
 from ..rig_mapping import blender_api
@@ -52,15 +53,14 @@ class _Preview:
         raise NotImplementedError
 
 
-class FACESCRIPT_OT_contact_sheet(_Preview, bpy.types.Operator):
+class FACESCRIPT_OT_contact_sheet(_Preview, bpy.types.Operator, ExportHelper):
     """Render one picture of every beat with its description, from the scene's camera"""
 
     bl_idname = "facescript.contact_sheet"
     bl_label = "Contact Sheet"
 
-    filepath: StringProperty(
-        name="File", description="The PNG to write", subtype="FILE_PATH", default="//contact_sheet.png"
-    )
+    filename_ext = ".png"
+    filter_glob: StringProperty(default="*.png", options={"HIDDEN"})
     size: IntProperty(
         name="Size", description="Width and height of a picture", default=320, min=64, max=2048, subtype="PIXEL"
     )
@@ -83,13 +83,14 @@ class FACESCRIPT_OT_contact_sheet(_Preview, bpy.types.Operator):
             compose(tiles, path, self.size, self.columns)
 
 
-class FACESCRIPT_OT_preview(_Preview, bpy.types.Operator):
+class FACESCRIPT_OT_preview(_Preview, bpy.types.Operator, ExportHelper):
     """Render the performance to a movie, from the scene's camera"""
 
     bl_idname = "facescript.preview"
     bl_label = "Preview Movie"
 
-    filepath: StringProperty(name="File", description="The MP4 to write", subtype="FILE_PATH", default="//preview.mp4")
+    filename_ext = ".mp4"
+    filter_glob: StringProperty(default="*.mp4", options={"HIDDEN"})
     size: IntProperty(
         name="Size", description="Width and height of the movie", default=320, min=64, max=2048, subtype="PIXEL"
     )

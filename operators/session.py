@@ -7,7 +7,7 @@ unregistered; loading another file stops what is running.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from ..inference.options import ModelOptions
 from ..inference.protocol import Cancelled, Done
 from ..inference.runtime import Runtime, child_environment
 from ..inference.runtime_setup import SetupEvent, SetupJob
-from ..inference.setup_steps import SetupOptions
 from ..performance import Brief, FacescriptError, Performance
 
 # Seconds between two looks at the worker's events: fast enough to feel live, slow enough to cost nothing.
@@ -118,13 +117,13 @@ class Session:
             raise
         return True
 
-    def set_up(self, runtime: Runtime, options: SetupOptions) -> None:
-        """Start to set the runtime up, on a thread of its own."""
+    def start_setup(self, work: Callable[[Callable[[], bool]], Iterator[SetupEvent]]) -> None:
+        """Start to set the runtime up, or to remove it, on a thread of its own."""
         # A worker keeps files of the runtime open, which Windows does not let go.
         self.stop_worker()
         self.error, self.note = None, ""
         self.setup_progress = SetupEvent("", 0.0, "Starting")
-        self.setup = SetupJob(runtime, options)
+        self.setup = SetupJob(work)
 
     def step_setup(self) -> bool:
         """Take in how far set-up is. True while it is running; never waits, never raises."""

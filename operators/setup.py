@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty
 
-from ..inference import runtime as runtimes
+from ..inference.runtime import Runtime
+from ..inference.runtime_setup import SetupEvent, set_up, take_down
 from ..inference.setup_steps import SetupOptions
 from ..performance import FacescriptError
 from . import preferences
@@ -39,28 +42,35 @@ class FACESCRIPT_OT_set_up(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        try:
-            wheels = preferences.get(context).wheels_folder
-            options = SetupOptions(
-                base_python=Path(sys.executable),
-                online=bpy.app.online_access,
-                wheels=Path(bpy.path.abspath(wheels)) if wheels else None,
-                repair=self.repair,
-            )
-            session().set_up(preferences.runtime(context), options)
-            if self.wait:
-                while session().step_setup():
-                    time.sleep(TICK)
-                if session().error:
-                    raise session().error
-        except FacescriptError as error:
-            session().fail(error)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if not self.wait:
-            watch()
-        redraw()
-        return {"FINISHED"}
+        wheels = preferences.get(context).wheels_folder
+        options = SetupOptions(
+            base_python=Path(sys.executable),
+            online=bpy.app.online_access,
+            wheels=Path(bpy.path.abspath(wheels)) if wheels else None,
+            repair=self.repair,
+        )
+        return _work(self, context, lambda runtime, cancelled: set_up(runtime, options, cancelled))
+
+
+def _work(
+    operator: Any, context: bpy.types.Context, work: Callable[[Runtime, Callable[[], bool]], Iterator[SetupEvent]]
+) -> set[Any]:
+    """Do what takes long on a thread; with the operator's `wait`, return when it is done."""
+    try:
+        session().start_setup(partial(work, preferences.runtime(context)))
+        if operator.wait:
+            while session().step_setup():
+                time.sleep(TICK)
+            if session().error:
+                raise session().error
+    except FacescriptError as error:
+        session().fail(error)
+        operator.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+    if not operator.wait:
+        watch()
+    redraw()
+    return {"FINISHED"}
 
 
 class FACESCRIPT_OT_cancel_set_up(bpy.types.Operator):
@@ -87,6 +97,8 @@ class FACESCRIPT_OT_remove_runtime(bpy.types.Operator):
     bl_idname = "facescript.remove_runtime"
     bl_label = "Remove the Runtime"
 
+    wait: BoolProperty(name="Wait", description="Return only when it is done", options={"SKIP_SAVE"})
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Not while it is in use."""
@@ -99,15 +111,7 @@ class FACESCRIPT_OT_remove_runtime(bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        session().stop_worker()
-        try:
-            runtimes.remove(preferences.runtime(context))
-        except FacescriptError as error:
-            session().fail(error)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        redraw()
-        return {"FINISHED"}
+        return _work(self, context, lambda runtime, cancelled: take_down(runtime))
 
 
 class FACESCRIPT_OT_preferences(bpy.types.Operator):

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from ...performance import FacescriptError
 
-Quantization = Literal["nf4", "int8", "bf16", "fp32"]
+# "none" is the precision that the weights are stored in.
+Quantization = Literal["nf4", "int8", "bf16", "fp32", "none"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
 _CHOOSE = "Choose a folder with config.json, tokenizer.json and *.safetensors files, as Hugging Face models have."
@@ -142,12 +143,12 @@ def _quantization_arguments(quantization: Quantization) -> dict[str, Any]:
         return {"quantization_config": config, "dtype": torch.bfloat16}
     if quantization == "int8":
         return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "dtype": torch.bfloat16}
-    return {"dtype": torch.float32 if quantization == "fp32" else torch.bfloat16}
+    return {"dtype": {"fp32": torch.float32, "bf16": torch.bfloat16}.get(quantization, "auto")}
 
 
 def _cpu_or_mps(quantization: Quantization) -> str:
     # bitsandbytes has no kernels for Apple's GPUs.
-    if quantization in ("bf16", "fp32") and torch.backends.mps.is_available():
+    if quantization in ("bf16", "fp32", "none") and torch.backends.mps.is_available():
         return "mps"
     return "cpu"
 

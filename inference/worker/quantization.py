@@ -26,11 +26,9 @@ _CANDIDATES: tuple[Quantization, ...] = ("nf4", "bf16", "fp32")
 
 
 def resolve(name: str, models: Path) -> Quantization:
-    """The quantization to load: `auto` is the measured choice kept in `models`, `none` is bf16."""
+    """The quantization to load: `auto` is the measured choice that is kept in `models`."""
     if name in QUANTIZATIONS:
         return name  # type: ignore[return-value]
-    if name == "none":
-        return "bf16"
     try:
         found = json.loads((models / _CHOICE_FILE).read_text(encoding="utf-8"))["quantization"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -52,6 +52,11 @@ def test_selecting_a_beat_goes_there(found: dict[str, Any]) -> None:
     assert found["frame"] == found["beats"][-1][0]
 
 
+def test_nothing_is_printed_by_a_panel_that_fails_to_draw(found: dict[str, Any]) -> None:
+    assert "Traceback" not in found["log"]
+    assert "Error" not in found["log"]
+
+
 def test_the_pictures_show_what_the_user_sees(found: dict[str, Any]) -> None:
     shares = found["pictures"]
     # A part of the sidebar in the blue of a progress bar while it runs, and in the blue of the selected row after.

@@ -97,4 +97,5 @@ def run(script: Path, folder: Path, settings: dict[str, Any], timeout: float = 9
     if not result.is_file():
         raise AssertionError(f"No result. The log ends with:\n{log.read_text(errors='replace')[-3000:]}")
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    found["log"] = log.read_text(errors="replace")
     return found

@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -327,7 +328,7 @@ for event in set_up(Runtime(P({str(interrupted.folder)!r})), options):
 
 
 def test_cancelled_inside_a_step(interrupted: Runtime, options: SetupOptions, tmp_path: Path) -> None:
-    job = SetupJob(interrupted, replace(options, start=_start(tmp_path, SLOW)))
+    job = SetupJob(partial(set_up, interrupted, replace(options, start=_start(tmp_path, SLOW))))
     child = _pid_of_preparation(interrupted)
     assert job.running
     begin = time.monotonic()
@@ -337,7 +338,7 @@ def test_cancelled_inside_a_step(interrupted: Runtime, options: SetupOptions, tm
     assert job.error is not None and job.error.code == "cancelled"
     assert not _is_running(child)
     assert [event.step for event in job.poll()][-1] == "prepare"
-    again = SetupJob(interrupted, options)
+    again = SetupJob(partial(set_up, interrupted, options))
     again.join(60.0)
     assert again.error is None
     assert again.poll()[-1].step == "done"

@@ -43,5 +43,5 @@ def test_set_up_makes_a_runtime_that_generates(extension: Any, tmp_path: Path) -
     bpy.ops.facescript.generate(script="[0s] eyes closed, lips pressed", wait=True)
     face = bpy.context.view_layer.objects.active.facescript
     assert [beat.text for beat in face.beats] == ["eyes closed, lips pressed"]
-    assert bpy.ops.facescript.remove_runtime() == {"FINISHED"}
+    assert bpy.ops.facescript.remove_runtime(wait=True) == {"FINISHED"}
     assert not folder.exists() or not any(folder.iterdir())
