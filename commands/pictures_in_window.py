@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -12,11 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bpy
+import bpy as module
+
+# Its stubs take what is there in a window for optional, and know no add-on's operators.
+bpy: Any = module
 
 _SETTINGS = json.loads(Path(os.environ["FACESCRIPT_GUI"], "settings.json").read_text(encoding="utf-8"))
 sys.path.insert(0, _SETTINGS["gui"])
-import desk  # noqa: E402
+import desk  # type: ignore[import-not-found]  # noqa: E402
 
 SCRIPT = "You got the job?! (She laughs.) Oh, come here!"
 BACKGROUND = "Two sisters on a station platform"
@@ -63,11 +67,10 @@ def show_preferences(found: dict[str, Any]) -> Iterator[float]:
     yield 1.0
     preferences.active_section = "ADDONS"
     bpy.context.window_manager.addon_search = "Facescript"
-    import addon_utils
-
-    for module in addon_utils.modules():
-        if module.__name__ == desk.PACKAGE:
-            addon_utils.module_bl_info(module)["show_expanded"] = True
+    addons: Any = importlib.import_module("addon_utils")
+    for addon in addons.modules():
+        if addon.__name__ == desk.PACKAGE:
+            addons.module_bl_info(addon)["show_expanded"] = True
     area.tag_redraw()
     yield 1.5
     shoot(found, "01_preferences", box_of(area, 620))
@@ -93,11 +96,10 @@ def open_menu(face: Any) -> Iterator[float]:
     yield 1.0
 
 
-def drag(x: int, y: int, by_x: int, by_y: int) -> Iterator[float]:
+def drag_up(x: int, y: int, by: int) -> Iterator[float]:
     """Drag what is at a point of the screen, counted from the top left."""
-    places = [(x, y), (x + by_x // 2, y + by_y // 2), (x + by_x, y + by_y)]
-    for number, place in enumerate(places):
-        subprocess.run(["xdotool", "mousemove", *map(str, place)], check=True)
+    for number, place in enumerate((y, y - by // 2, y - by)):
+        subprocess.run(["xdotool", "mousemove", str(x), str(place)], check=True)
         yield 0.3
         if number == 0:
             subprocess.run(["xdotool", "mousedown", "1"], check=True)
@@ -106,20 +108,18 @@ def drag(x: int, y: int, by_x: int, by_y: int) -> Iterator[float]:
     yield 0.7
 
 
-def widen_sidebar() -> Iterator[float]:
-    """Drag the sidebar's edge to the left, so that a script's line can be read."""
-    region = desk.view()[1]
-    yield from drag(region.x + 1, bpy.context.window.height // 2, -110, 0)
-
-
 def make_room() -> Iterator[float]:
     """A dope sheet of the shape keys' keys, higher than the timeline that it takes the place of."""
     area = area_of("DOPESHEET_EDITOR")
     area.ui_type = "DOPESHEET"
     yield 0.5
-    area.spaces.active.mode = "SHAPEKEY"
+    space = area.spaces.active
+    space.mode = "SHAPEKEY"
+    space.dopesheet.show_expanded_summary = True
+    if hasattr(space, "show_region_channels"):
+        space.show_region_channels = True
     edge = bpy.context.window.height - area.y - area.height
-    yield from drag(area.x + area.width // 3, edge, 0, -230)
+    yield from drag_up(area.x + area.width // 3, edge, 230)
     region = next(r for r in area.regions if r.type == "WINDOW")
     with bpy.context.temp_override(area=area, region=region):
         bpy.ops.action.view_all()
@@ -147,11 +147,13 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()
     yield from desk.open_tab()
-    yield from widen_sidebar()
     bpy.ops.facescript.add_face()
     bpy.ops.ed.undo_push(message="Add ARKit Face")
     yield from frame_face()
-    yield 1.0
+    # Panels slide to their places.
+    for _ in range(6):
+        desk.view()[1].tag_redraw()
+        yield 0.5
     shoot(found, "02_face_added")
 
     face = bpy.context.view_layer.objects.active.facescript
@@ -184,12 +186,14 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     found["beats"] = [[beat.frame, beat.text] for beat in face.beats]
     found["note"] = session.note
     bpy.context.scene.frame_end = face.beats[-1].frame + 24
+    face.active_beat = 1
+    for _ in range(4):
+        desk.view()[1].tag_redraw()
+        yield 0.5
+    shoot(found, "05_sidebar", box_of(desk.view()[1], 680))
     yield from make_room()
     yield from frame_face()
-    face.active_beat = 1
-    yield 1.0
     shoot(found, "05_done")
-    shoot(found, "05_sidebar", box_of(desk.view()[1]))
 
 
 desk.run(steps)

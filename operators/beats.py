@@ -11,6 +11,7 @@ from bpy.props import IntProperty
 from ..performance import FacescriptError
 from ..rig_mapping import timeline
 from . import faces
+from .generate import busy_reason
 from .session import session
 
 
@@ -48,8 +49,8 @@ class FACESCRIPT_OT_clear(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Not while a generation is running."""
-        if session().busy:
-            cls.poll_message_set("A generation is running. Wait for it, or press Cancel")
+        if reason := busy_reason(context):
+            cls.poll_message_set(reason)
             return False
         return True
 

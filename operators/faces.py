@@ -62,8 +62,12 @@ def _key(context: bpy.types.Context) -> tuple[Any, ...]:
     if obj is None:
         return (None, len(context.scene.objects))
     keys = obj.data.shape_keys if obj.type == "MESH" else None
-    blocks = len(keys.key_blocks) if keys else 0
-    return (obj.name_full, obj.session_uid, obj.parent and obj.parent.name, blocks, len(context.scene.objects))
+    place = (obj.name_full, obj.session_uid, obj.parent and obj.parent.name, len(context.scene.objects))
+    if keys is None:
+        return place
+    drivers = len(keys.animation_data.drivers) if keys.animation_data else 0
+    blocks = tuple((block.name, block.mute) for block in keys.key_blocks)
+    return (*place, obj.data.session_uid, keys.use_relative, obj.show_only_shape_key, drivers, blocks)
 
 
 def _look() -> None:

@@ -14,7 +14,8 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ..performance import FacescriptError, jsonl, live_link
 from ..rig_mapping import curves, styles
 from . import faces
-from .generate import write
+from .generate import busy_reason, write
+from .session import session
 
 
 class _FaceFile:
@@ -32,6 +33,7 @@ class _FaceFile:
         try:
             self._run(context, Path(bpy.path.abspath(self.filepath)))  # type: ignore[attr-defined]
         except FacescriptError as error:
+            session().fail(error)
             self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
             return {"CANCELLED"}
         return {"FINISHED"}
@@ -50,14 +52,30 @@ class FACESCRIPT_OT_import_performance(_FaceFile, bpy.types.Operator, ImportHelp
     filename_ext = ".jsonl"
     filter_glob: StringProperty(default="*.jsonl;*.json", options={"HIDDEN"})
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Not while a generation is running, nor where undo does not cover keys."""
+        if reason := busy_reason(context):
+            cls.poll_message_set(reason)
+            return False
+        return super().poll(context)
+
     def _run(self, context: bpy.types.Context, path: Path) -> None:
         target, face = faces.active_face(context)
+        face.check_editable()
         performance = next(jsonl.read_performances(path), None)
         if performance is None:
             raise FacescriptError("no_keyframes", f"{path} holds no performance.", "Choose another file.")
-        write(context.scene.name, target, performance, path.name)
+        kept = {name: getattr(face, name) for name in ("text", "script", "background", "emotion")}
         brief = performance.brief
-        face.text, face.script, face.background, face.emotion = None, brief.script, brief.background, brief.emotion
+        if brief.script:
+            face.text, face.script, face.background, face.emotion = None, brief.script, brief.background, brief.emotion
+        try:
+            write(context.scene.name, target, performance, path.name, "Import Performance")
+        except FacescriptError:
+            for name, value in kept.items():
+                setattr(face, name, value)
+            raise
 
 
 class FACESCRIPT_OT_export_performance(_FaceFile, bpy.types.Operator, ExportHelper):

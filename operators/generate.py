@@ -11,13 +11,38 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..inference.script import read_script
-from ..performance import HEAD_CHANNELS, INDEX, FacescriptError, Keyframe, Performance, Pose
+from ..performance import HEAD_CHANNELS, INDEX, FacescriptError, Keyframe, Performance, Pose, jsonl
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
 from . import faces, preferences
 from .properties import STYLE_ITEMS
 from .session import TICK, redraw, session, watch
+
+# What the operator can be given; the first three are what is performed.
+_GIVEN = ("script", "background", "emotion", "start_frame", "style", "seed")
+
+
+def busy_reason(context: bpy.types.Context) -> str:
+    """Why the timeline cannot be written now, or an empty text."""
+    if session().busy:
+        return "A generation is running. Wait for it, or press Cancel"
+    if context.mode.startswith(("EDIT", "SCULPT", "PAINT", "PARTICLE")):
+        # Undo in these modes does not cover keyframes.
+        return "Switch to Object or Pose Mode first"
+    return ""
+
+
+def _wait() -> None:
+    """Work until the generation is done. Raises its error; an interruption (Ctrl C) ends the worker."""
+    try:
+        while session().step():
+            time.sleep(TICK / 5)
+    except BaseException:
+        session().stop_worker()
+        raise
+    if session().error:
+        raise session().error
 
 
 class FACESCRIPT_OT_generate(bpy.types.Operator):
@@ -48,8 +73,8 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether Generate can work, as far as that is known without searching the scene."""
-        if session().busy:
-            cls.poll_message_set("A generation is running. Wait for it, or press Cancel")
+        if reason := busy_reason(context):
+            cls.poll_message_set(reason)
             return False
         found = None if bpy.app.background else faces.remembered(context)
         if found is not None and found.error is not None:
@@ -61,10 +86,7 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
         try:
             self._start(context)
             if self.wait:
-                while session().step():
-                    time.sleep(TICK / 5)
-                if session().error:
-                    raise session().error
+                _wait()
         except FacescriptError as error:
             session().fail(error)
             self.report({"ERROR"}, str(error))
@@ -75,30 +97,32 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
 
     def _start(self, context: bpy.types.Context) -> None:
         target, face = faces.active_face(context)
-        for name in ("script", "background", "emotion", "start_frame", "style", "seed"):
-            if self.properties.is_property_set(name):
-                setattr(face, name, getattr(self, name))
-        if self.properties.is_property_set("script"):
-            face.text = None
-        brief = face.brief()
-        # Found here rather than in the worker: an error in the script is shown at once.
+        given = {name: getattr(self, name) for name in _GIVEN if self.properties.is_property_set(name)}
+        brief = replace(face.brief(), **{name: given[name] for name in _GIVEN[:3] if name in given})
+        # Found here rather than in the worker: an error in the script is shown at once, and nothing is changed.
         read_script(brief.script)
+        jsonl.brief_from_dict(jsonl.brief_to_dict(brief))
+        face.check_editable()
         runtime = preferences.runtime(context)
         state = runtime.state()
         if not state.usable:
             raise FacescriptError("no_runtime", state.sentence, "Set Up is in the sidebar and in the preferences.")
+        for name, value in given.items():
+            setattr(face, name, value)
+        if "script" in given:
+            face.text = None
         scene = context.scene.name
 
         def finish(performance: Performance, label: str) -> None:
-            write(scene, target, performance, label)
+            write(scene, target, performance, label, "Generate Performance")
 
         options = preferences.model_options(context)
         session().start(runtime, "generate", brief, options, face.seed, target.name, finish)
         redraw()
 
 
-def write(scene_name: str, target: Target, performance: Performance, label: str) -> None:
-    """Write a performance to the timeline and the face's list of beats, as one step of undo.
+def write(scene_name: str, target: Target, performance: Performance, label: str, message: str) -> None:
+    """Write a performance to the timeline and the face's list of beats, as one step of undo named `message`.
 
     Raises FacescriptError, with the scene as it was, if the face or the scene is gone or cannot be written.
     """
@@ -107,13 +131,14 @@ def write(scene_name: str, target: Target, performance: Performance, label: str)
         raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
     face = faces.settings_of(target)
     fps = scene.render.fps / scene.render.fps_base
+    face.check_editable()
     if not face.move_head:
         performance = _without_head(performance)
     report = timeline.write(target, performance, fps=fps, start_frame=face.start_frame, style=face.style)
     face.keep(performance, report.beats, label)
     session().note = _summary(scene, report)
     faces.forget()
-    push_undo("Generate Performance")
+    push_undo(message)
 
 
 def _without_head(performance: Performance) -> Performance:

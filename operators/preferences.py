@@ -66,6 +66,9 @@ def get(context: bpy.types.Context) -> Any:
 def runtime(context: bpy.types.Context) -> Runtime:
     """The runtime that the preferences name. Raises FacescriptError if its folder cannot be made."""
     chosen = get(context).runtime_folder
+    if chosen.startswith("//"):
+        what = "The Runtime Folder is relative to the open file, so it would be another one in every file."
+        raise FacescriptError("no_folder", what, "Choose a full path in the preferences.")
     if chosen:
         return Runtime(Path(os.path.realpath(bpy.path.abspath(chosen))))
     try:

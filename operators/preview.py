@@ -35,14 +35,14 @@ class _Preview:
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
-            path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]
-            if not path.parent.is_dir():
-                raise FacescriptError("no_file", f"There is no folder {path.parent}.", "Choose another one.")
+            path = _picture_path(self.filepath)  # type: ignore[attr-defined]
             face = faces.active_face(context)[1]
             if not face.beats:
                 raise FacescriptError("no_keyframes", "This face has no performance yet.", "Press Generate first.")
             with _settings(context.scene):
                 self._render(context, face, path)
+            if not path.is_file():
+                raise FacescriptError("no_file", f"{path} was not written.", "Choose another folder.")
         except (FacescriptError, RuntimeError) as error:
             self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
             return {"CANCELLED"}
@@ -51,6 +51,18 @@ class _Preview:
 
     def _render(self, context: bpy.types.Context, face: Any, path: Path) -> None:
         raise NotImplementedError
+
+
+def _picture_path(given: str) -> Path:
+    """The full path of the file to write. Raises FacescriptError (`no_file`) if there can be no such file."""
+    if given.startswith("//") and not bpy.data.filepath:
+        raise FacescriptError("no_file", "This file is not saved yet.", "Save it first, or choose a folder.")
+    path = Path(bpy.path.abspath(given)).absolute()
+    if path.is_dir() or not path.name:
+        raise FacescriptError("no_file", f"{path} is a folder.", "Type a file name as well.")
+    if not path.parent.is_dir():
+        raise FacescriptError("no_file", f"There is no folder {path.parent}.", "Choose another one.")
+    return path
 
 
 class FACESCRIPT_OT_contact_sheet(_Preview, bpy.types.Operator, ExportHelper):

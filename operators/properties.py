@@ -19,7 +19,11 @@ from bpy.props import (
 )
 
 from ..performance import Brief, FacescriptError, Keyframe, Performance, jsonl
+from ..performance.model import MAX_TEXT
 from ..rig_mapping.styles import DEFAULT, styles
+
+# A face that is a library override keeps its script and beats in the file that overrides it.
+_OURS = {"LIBRARY_OVERRIDABLE"}
 
 STYLE_ITEMS = [(style.id, style.label, style.description) for style in styles().values()]
 
@@ -27,12 +31,18 @@ STYLE_ITEMS = [(style.id, style.label, style.description) for style in styles().
 class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
     """One beat of the performance that is on the timeline."""
 
-    frame: IntProperty(name="Frame", description="The frame at which the beat is reached")
+    frame: IntProperty(name="Frame", description="The frame at which the beat is reached", override=_OURS)
     time: FloatProperty(
-        name="Time", description="When the beat is reached, from the start", unit="TIME_ABSOLUTE", min=0.0
+        name="Time",
+        description="When the beat is reached, from the start",
+        unit="TIME_ABSOLUTE",
+        min=0.0,
+        override=_OURS,
     )
-    text: StringProperty(name="Description", description="What the face visibly does at this beat")
-    pose: StringProperty(name="Pose", description="The beat's 61 coefficients, as JSON", options={"HIDDEN"})
+    text: StringProperty(name="Description", description="What the face visibly does at this beat", override=_OURS)
+    pose: StringProperty(
+        name="Pose", description="The beat's 61 coefficients, as JSON", options={"HIDDEN"}, override=_OURS
+    )
 
     def keyframe(self) -> Keyframe:
         """The beat as a keyframe. Raises FacescriptError if the file was tampered with."""
@@ -52,43 +62,74 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
     script: StringProperty(
         name="Script",
         description="What is performed: dialogue, (stage directions) and action, one moment a line or free text",
+        override=_OURS,
     )
     text: PointerProperty(
         name="Text",
         description="Take the script from this text of the Text Editor instead, for scripts of several lines",
         type=bpy.types.Text,
+        override=_OURS,
     )
-    background: StringProperty(name="Background", description="The situation, in a sentence")
-    emotion: StringProperty(name="Emotion", description="The emotional direction, in a few words")
+    background: StringProperty(
+        name="Background", description="The situation, in a sentence", maxlen=MAX_TEXT, override=_OURS
+    )
+    emotion: StringProperty(
+        name="Emotion", description="The emotional direction, in a few words", maxlen=MAX_TEXT, override=_OURS
+    )
     start_frame: IntProperty(
-        name="Start Frame", description="The frame at which the performance begins", default=1, min=0, max=1_000_000
+        name="Start Frame",
+        description="The frame at which the performance begins",
+        default=1,
+        min=0,
+        max=1_000_000,
+        override=_OURS,
     )
     style: EnumProperty(
-        name="Style", description="How the face moves from beat to beat", items=STYLE_ITEMS, default=DEFAULT
+        name="Style",
+        description="How the face moves from beat to beat",
+        items=STYLE_ITEMS,
+        default=DEFAULT,
+        override=_OURS,
     )
     seed: IntProperty(
-        name="Seed", description="Another number gives another take of the same script", default=0, min=0, max=2**31 - 1
+        name="Seed",
+        description="Another number gives another take of the same script",
+        default=0,
+        min=0,
+        max=2**31 - 1,
+        override=_OURS,
     )
     move_head: BoolProperty(
-        name="Head Motion", description="Turn and tilt the head (its bone, or the head object) as well", default=True
+        name="Head Motion",
+        description="Turn and tilt the head (its bone, or the head object) as well",
+        default=True,
+        override=_OURS,
     )
-    beats: CollectionProperty(type=FACESCRIPT_PG_beat)
+    beats: CollectionProperty(type=FACESCRIPT_PG_beat, override=_OURS | {"USE_INSERTION"})
     active_beat: IntProperty(
-        name="Active Beat",
-        description="The beat that is selected in the list",
-        update=_jump,
+        name="Active Beat", description="The beat that is selected in the list", update=_jump, override=_OURS
     )
-    model: StringProperty(name="Model", description="The model that made the performance")
+    model: StringProperty(name="Model", description="The model that made the performance", override=_OURS)
     performed: StringProperty(
         name="Performed",
         description="The script, background and emotion of the beats below, as JSON",
         options={"HIDDEN"},
+        override=_OURS,
     )
 
     def brief(self) -> Brief:
         """What to ask the model for."""
         script = self.text.as_string() if self.text else self.script
         return Brief(script, self.background, self.emotion)
+
+    def check_editable(self) -> None:
+        """Raises FacescriptError (`linked`) if beats cannot be kept here: linked, or an override that is locked."""
+        try:
+            self.beats.add()
+            self.beats.remove(len(self.beats) - 1)
+        except (TypeError, RuntimeError) as error:
+            what = f"{self.id_data.name!r} cannot be changed in this file: it is linked from a library."
+            raise FacescriptError("linked", what, "Make it local, or make an editable library override.") from error
 
     def performance(self) -> Performance:
         """The performance that the beats hold. Raises FacescriptError (`no_keyframes`) if there is none."""
@@ -117,7 +158,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     owner: Any = bpy.types.Object
-    owner.facescript = PointerProperty(type=FACESCRIPT_PG_face)  # type: ignore[func-returns-value]
+    owner.facescript = PointerProperty(type=FACESCRIPT_PG_face, override=_OURS)  # type: ignore[func-returns-value]
 
 
 def unregister() -> None:

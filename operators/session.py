@@ -7,6 +7,8 @@ unregistered; loading another file stops what is running.
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +23,14 @@ from ..inference.runtime import Runtime, child_environment
 from ..inference.runtime_setup import SetupEvent, SetupJob
 from ..performance import Brief, FacescriptError, Performance
 
+# Seconds that a worker is given to stop a generation; one that is stuck, or loading a large model, is ended.
+PATIENCE = 5.0
+
 # Seconds between two looks at the worker's events: fast enough to feel live, slow enough to cost nothing.
 TICK = 0.05
+
+
+_CANCELLED = "Cancelled. The timeline is as it was."
 
 
 @dataclass
@@ -33,7 +41,12 @@ class Job:
     collector: Collector
     finish: Callable[[Performance, str], None]
     face: str
-    stopping: bool = False
+    stopping: float = 0.0
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the worker was asked to stop and has not for too long."""
+        return self.stopping > 0.0 and time.monotonic() - self.stopping > PATIENCE
 
 
 class Session:
@@ -85,7 +98,7 @@ class Session:
     def cancel(self) -> None:
         """Stop the running generation; what is on the timeline stays as it was."""
         if self.job and self._client and not self.job.stopping:
-            self.job.stopping = True
+            self.job.stopping = time.monotonic()
             self._client.cancel(self.job.number)
 
     def step(self) -> bool:
@@ -99,7 +112,7 @@ class Session:
                     continue
                 job.collector.add(event)
                 if isinstance(event, Cancelled):
-                    self.job, self.note = None, "Cancelled. The timeline is as it was."
+                    self.job, self.note = None, _CANCELLED
                     return False
                 if isinstance(event, Done):
                     self.job = None
@@ -112,9 +125,15 @@ class Session:
                 self.stop_worker()
             return False
         except Exception as error:  # Anything else must not leave a generation that never ends.
+            traceback.print_exc()
             self.job = None
-            self.error = FacescriptError("internal", f"Writing the keyframes failed: {error}.", "Please report this.")
-            raise
+            hint = "Please report this, with the lines of the system console."
+            self.error = FacescriptError("internal", f"Writing the keyframes failed: {error}.", hint)
+            return False
+        if job.overdue:
+            self.stop_worker(patience=0.0)
+            self.note = _CANCELLED
+            return False
         return True
 
     def start_setup(self, work: Callable[[Callable[[], bool]], Iterator[SetupEvent]]) -> None:
@@ -151,11 +170,11 @@ class Session:
         """Show an error in the panel."""
         self.error, self.note = error, ""
 
-    def stop_worker(self) -> None:
-        """End the worker process; the next generation starts another."""
+    def stop_worker(self, patience: float = 2.0) -> None:
+        """End the worker process, after `patience` seconds by force; the next generation starts another."""
         self.job = None
         if self._client:
-            self._client.close()
+            self._client.close(patience)
             self._client = None
 
 
@@ -194,8 +213,11 @@ def _tick() -> float | None:
 
 @persistent  # type: ignore[untyped-decorator]
 def _stop(*_: Any) -> None:
-    # The objects that the job is for go with the file.
-    if _session and _session.job:
+    if _session is None:
+        return
+    _session.error, _session.note = None, ""
+    if _session.job:
+        # The objects that the job is for go with the file.
         _session.stop_worker()
         _session.note = "Another file was opened; the generation was stopped."
 

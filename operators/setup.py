@@ -27,7 +27,9 @@ class FACESCRIPT_OT_set_up(bpy.types.Operator):
     bl_idname = "facescript.set_up"
     bl_label = "Set Up"
 
-    repair: BoolProperty(name="Repair", description="Make everything anew, also what seems to be there")
+    repair: BoolProperty(
+        name="Repair", description="Make everything anew, also what seems to be there", options={"SKIP_SAVE"}
+    )
     wait: BoolProperty(name="Wait", description="Return only when it is done", options={"SKIP_SAVE"})
 
     @classmethod
@@ -38,6 +40,12 @@ class FACESCRIPT_OT_set_up(bpy.types.Operator):
             return False
         if session().busy:
             cls.poll_message_set("A generation is running. Wait for it, or press Cancel")
+            return False
+        if not (bpy.app.background or bpy.app.online_access or preferences.get(context).wheels_folder):
+            cls.poll_message_set(
+                "Set Up downloads packages: allow online access in the preferences (System > Network), "
+                "or choose a folder of packages"
+            )
             return False
         return True
 
@@ -59,8 +67,12 @@ def _work(
     try:
         session().start_setup(partial(work, preferences.runtime(context)))
         if operator.wait:
-            while session().step_setup():
-                time.sleep(TICK)
+            try:
+                while session().step_setup():
+                    time.sleep(TICK)
+            except BaseException:
+                session().stop_setup()
+                raise
             if session().error:
                 raise session().error
     except FacescriptError as error:

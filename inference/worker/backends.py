@@ -14,7 +14,7 @@ from ..examples import Examples
 from ..options import BACKENDS, EMBEDDED_MODEL, ModelOptions
 from ..script_text import is_face_description
 from . import quantization
-from .descriptions import LineWriter
+from .descriptions import LineWriter, repeats_itself
 from .local_model import LocalModel, load
 from .skeleton import SkeletonDecoder
 
@@ -91,7 +91,8 @@ class LocalBackend:
             asked = [prompts.planner_moment(moment[:_SCENE]) for moment in batch]
             for number, line in self._writer.write(scene, asked, seed + start, check):
                 number += start
-                yield number, line if is_face_description(line) else spare[number % len(spare)] if spare else line
+                sound = is_face_description(line) and not repeats_itself(line)
+                yield number, line if sound else spare[number % len(spare)] if spare else line
 
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
         """One request a keyframe, each with the whole sequence (of a long one, its part), as KeyframeFace asks."""

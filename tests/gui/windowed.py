@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -88,12 +89,14 @@ def run(script: Path, folder: Path, settings: dict[str, Any], timeout: float = 9
     log = folder / "log.txt"
     with log.open("wb") as stream:
         command = ["bash", str(LAUNCHER), "--python-exit-code", "3", *_GEOMETRY, "-P", str(script)]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True
+        )
         try:
-            subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=stream, stderr=stream, timeout=timeout, check=False
-            )
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
-            subprocess.run(["pkill", "-f", str(script)], check=False)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     if not result.is_file():
         raise AssertionError(f"No result. The log ends with:\n{log.read_text(errors='replace')[-3000:]}")
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
