@@ -12,7 +12,7 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..performance import FacescriptError, jsonl, live_link
-from ..rig_mapping import curves, styles
+from ..rig_mapping import curves, styles, timeline
 from . import faces
 from .generate import busy_reason, write
 from .session import session
@@ -108,8 +108,7 @@ class FACESCRIPT_OT_export_live_link(_FaceFile, bpy.types.Operator, ExportHelper
 
     def _run(self, context: bpy.types.Context, path: Path) -> None:
         face = faces.active_face(context)[1]
-        render = context.scene.render
-        fps = render.fps / render.fps_base
+        fps = timeline.scene_fps(context.scene)
         made = curves.channel_curves(face.performance(), fps, face.start_frame, styles.get(face.style))
         values = curves.sample(made, np.arange(made.start, made.end + 1))
         live_link.write(path, values, fps, start_frame=made.start)

@@ -11,7 +11,8 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..inference.script import read_script
-from ..performance import HEAD_CHANNELS, INDEX, FacescriptError, Keyframe, Performance, Pose, jsonl
+from ..inference.timing import schedule
+from ..performance import CHANNELS, HEAD_CHANNELS, INDEX, FacescriptError, Keyframe, Performance, Pose, jsonl
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
@@ -100,13 +101,21 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
         given = {name: getattr(self, name) for name in _GIVEN if self.properties.is_property_set(name)}
         brief = replace(face.brief(), **{name: given[name] for name in _GIVEN[:3] if name in given})
         # Found here rather than in the worker: an error in the script is shown at once, and nothing is changed.
-        read_script(brief.script)
+        moments = read_script(brief.script)
         jsonl.brief_from_dict(jsonl.brief_to_dict(brief))
         face.check_editable()
         runtime = preferences.runtime(context)
         state = runtime.state()
         if not state.usable:
             raise FacescriptError("no_runtime", state.sentence, "Set Up is in the sidebar and in the preferences.")
+        head = face.move_head
+        timeline.check(
+            target,
+            start_frame=given.get("start_frame", face.start_frame),
+            seconds=schedule(moments)[-1],
+            fps=timeline.scene_fps(context.scene),
+            channels=[channel.name for channel in CHANNELS if head or channel.name not in HEAD_CHANNELS],
+        )
         for name, value in given.items():
             setattr(face, name, value)
         if "script" in given:
@@ -130,7 +139,7 @@ def write(scene_name: str, target: Target, performance: Performance, label: str,
     if scene is None:
         raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
     face = faces.settings_of(target)
-    fps = scene.render.fps / scene.render.fps_base
+    fps = timeline.scene_fps(scene)
     face.check_editable()
     if not face.move_head:
         performance = _without_head(performance)

@@ -22,7 +22,7 @@ from ..performance import Brief, FacescriptError, Keyframe, Performance, jsonl
 from ..performance.model import MAX_TEXT
 from ..rig_mapping.styles import DEFAULT, styles
 
-# A face that is a library override keeps its script and beats in the file that overrides it.
+# So that a face that is a library override can be worked with. Blender does not save what is added to it there.
 _OURS = {"LIBRARY_OVERRIDABLE"}
 
 STYLE_ITEMS = [(style.id, style.label, style.description) for style in styles().values()]
@@ -158,7 +158,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     owner: Any = bpy.types.Object
-    owner.facescript = PointerProperty(type=FACESCRIPT_PG_face, override=_OURS)  # type: ignore[func-returns-value]
+    owner.facescript = PointerProperty(type=FACESCRIPT_PG_face)  # type: ignore[func-returns-value]
 
 
 def unregister() -> None:

@@ -36,6 +36,15 @@ _ROTATES = (
 )
 
 
+# What lets a head turn, for the user.
+_ORIGIN = "Object > Set Origin > Origin to Geometry lets it turn."
+_CURSOR = (
+    "Put the 3D cursor inside the head, select all its objects, and Object > Set Origin > Origin to 3D Cursor lets "
+    "them turn as one."
+)
+_BONE = "A bone that is named 'head' and has no constraint or driver lets it turn."
+
+
 @dataclass(frozen=True)
 class RotationControl:
     """A bone (or, if `bone` is empty, an object) that turns by three channels: yaw, pitch, roll.
@@ -114,10 +123,19 @@ def find_head(
         bone = _find_bone(rig, profile.bones["head"], warnings)
         if bone:
             return (_control(rig, bone, channels, face, angle),)
+    why, remedy = "its objects have different origins", _CURSOR
     for objects in _head_objects(members, rig):
-        if all(_may_turn(obj, face, members) for obj in objects):
+        obstacle = next(filter(None, (_obstacle(obj, face, members) for obj in objects)), None)
+        if obstacle is None:
             return tuple(_control(obj, "", channels, face, angle) for obj in objects)
-    warnings.append("Head angles are left out: there is no head bone, and no object that turns just the head.")
+        if rig is not None or objects[0] in members:  # what holds for a parent is no advice on the face
+            why, remedy = obstacle
+            if len(objects) > 1 and remedy == _ORIGIN:
+                remedy = _CURSOR
+    if rig is not None:
+        why = f"the armature {rig.name!r} has no head bone that can be turned, and {why}"
+        remedy = _BONE if editable(rig) else remedy
+    warnings.append(f"Head angles are left out: {why}. {remedy}")
     return ()
 
 
@@ -178,35 +196,42 @@ def bone_path(bone: str, prop: str) -> str:
 
 def _head_objects(members: list[Any], rig: Any) -> list[list[Any]]:
     """Objects that could be turned as the head, best first."""
+    if rig is not None:
+        return [[rig]]
     tops = []
     for obj in members:
         while obj.parent in members:
             obj = obj.parent
         if obj not in tops:
             tops.append(obj)
-    choices = [[rig]] if rig is not None else []
+    choices = []
     parents = {top.parent for top in tops}
     parent = next(iter(parents))
-    if rig is None and len(parents) == 1 and parent is not None:
+    if len(parents) == 1 and parent is not None:
         choices.append([parent])
     origins = np.array([top.matrix_world.translation for top in tops])
-    if rig is None and float(np.ptp(origins, axis=0).max()) < 1e-4:
+    if float(np.ptp(origins, axis=0).max()) < 1e-4:
         choices.append(tops)
     return choices
 
 
-def _may_turn(obj: Any, face: geometry.Face, members: list[Any]) -> bool:
-    if not editable(obj) or obj.rotation_mode == "AXIS_ANGLE":  # which has no delta property
-        return False
+def _obstacle(obj: Any, face: geometry.Face, members: list[Any]) -> tuple[str, str] | None:
+    """Why an object may not be turned as the head, and what helps: a clause and a sentence; None if it may."""
+    if not editable(obj):
+        return f"{obj.name!r} is linked from another file", "Make the object local, or a library override."
+    if obj.rotation_mode == "AXIS_ANGLE":  # which has no delta property
+        return f"the rotation mode of {obj.name!r} is Axis Angle", "Any other mode lets it turn."
     prop = rotation_property(obj.rotation_mode, delta=True)[0]
     if any(path == prop for path, _ in driven_paths(obj)):
-        return False
+        return f"a driver turns {obj.name!r} (Delta Rotation)", "Remove the driver to let it turn."
     meshes = [m for m in (obj, *obj.children_recursive) if m.type == "MESH" and not m.hide_render]
     meshes += [m for m in members if m not in meshes]
     boxes = [geometry.box(m) for m in meshes]
     low, high = np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)
     tallest = float((high - low).max())
     if tallest > _BODY * float((face.high - face.low).max()):
-        return False
+        return f"{obj.name!r} is a whole body, all of which would turn", f"Give it an armature. {_BONE}"
     origin = np.array(obj.matrix_world.translation)
-    return bool(np.linalg.norm(origin - np.clip(origin, low, high)) <= _PIVOT * tallest)
+    if np.linalg.norm(origin - np.clip(origin, low, high)) > _PIVOT * tallest:
+        return f"the origin of {obj.name!r} is not inside the head", _ORIGIN
+    return None

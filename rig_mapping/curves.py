@@ -56,25 +56,30 @@ class ChannelCurves:
     style: Style
 
 
-def beat_frames(performance: Performance, fps: float, start_frame: int) -> Frames:
-    """The frame of each beat, shape (keyframes,), rising by at least 1; time 0 is `start_frame`.
-
-    `fps` is the scene's `render.fps / render.fps_base`, finite and > 0. A beat that would share its frame with the
-    one before moves to the next free frame. Raises FacescriptError (`bad_fps`, `bad_frame`).
-    """
+def frames_at(times: Array, fps: float, start_frame: int) -> Frames:
+    """The frames of rising `times` in seconds, shape (N,), as `beat_frames` has them. Raises what it raises."""
     if not (math.isfinite(fps) and fps > 0.0):
         raise FacescriptError("bad_fps", f"The frame rate is {fps}.", "Set a frame rate above 0.")
-    frames = np.floor(performance.times * fps + 0.5)
+    frames = np.floor(times * fps + 0.5)
     # frame[i] >= frame[i-1] + 1 is a running maximum once the index is taken out.
     index = np.arange(frames.size)
     frames = np.maximum.accumulate(frames - index) + index + start_frame
-    if abs(start_frame) > MAX_FRAME or frames[-1] > MAX_FRAME:
+    if abs(start_frame) > MAX_FRAME or not frames[-1] <= MAX_FRAME:
         raise FacescriptError(
             "bad_frame",
             f"The performance would reach frame {frames[-1]:.0f}; Blender ends at {MAX_FRAME}.",
             "Start earlier, lower the frame rate or split the script.",
         )
     return frames.astype(np.int64)
+
+
+def beat_frames(performance: Performance, fps: float, start_frame: int) -> Frames:
+    """The frame of each beat, shape (keyframes,), rising by at least 1; time 0 is `start_frame`.
+
+    `fps` is the scene's `render.fps / render.fps_base`, finite and > 0. A beat that would share its frame with the
+    one before moves to the next free frame. Raises FacescriptError (`bad_fps`, `bad_frame`).
+    """
+    return frames_at(performance.times, fps, start_frame)
 
 
 def make_curve(frames: npt.ArrayLike, values: npt.ArrayLike, style: Style) -> Curve:

@@ -2,7 +2,8 @@
 """Which shape key shows which channel, however its name is spelled. Pure Python.
 
 Wrong is worse than missing: a name is matched only if it is, apart from a prefix, nothing but a spelling of a
-shape's own words in their order. Anything after them (`_fix`, `_corrective`, `.001`) makes it another shape.
+shape's own words in their order. Anything after them (`_fix`, `_corrective`) makes it another shape, but for the
+number that Blender puts after a name that is taken (`.001`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .profiles import Profile, get
 
 _SIDES = {"Left": "l", "Right": "r"}
 _SEPARATORS = "._-:|/ "
+_NUMBERED = re.compile(r"(.+)\.([0-9]{3,9})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,17 @@ class NameMatch:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A name read as a spelling of `shape` (`half`: "l" or "r" of a split one) after `prefix`."""
+    """A name read as a spelling of `shape` (`half`: "l" or "r" of a split one) after `prefix`.
+
+    `rank`: what it is preferred by, least first: Blender's number after it, and how its spelling differs.
+    """
 
     key: str
     shape: str
     half: str
     prefix: str
     short: bool
-    rank: int
+    rank: tuple[int, int]
     style: str
 
 
@@ -76,8 +81,20 @@ def _style(text: str, short: bool) -> str:
     return f"{separators} {case} {short}"
 
 
-def _read(key: str, table: Mapping[str, tuple[str, str, bool]], lengths: tuple[int, ...]) -> _Candidate | None:
-    letters = [(i, c.lower()) for i, c in enumerate(key) if c.isalnum()]
+def _without_numbers(names: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """Names without Blender's number -> (0 or the number plus 1, whole name), of several the one with the least."""
+    found: dict[str, tuple[int, str]] = {}
+    for key in names:
+        numbered = _NUMBERED.fullmatch(key)
+        name, number = (numbered[1], int(numbered[2]) + 1) if numbered else (key, 0)
+        found[name] = min(found.get(name, (number, key)), (number, key))
+    return found
+
+
+def _read(
+    name: str, number: int, key: str, table: Mapping[str, tuple[str, str, bool]], lengths: tuple[int, ...]
+) -> _Candidate | None:
+    letters = [(i, c.lower()) for i, c in enumerate(name) if c.isalnum()]
     word = "".join(c for _, c in letters)
     if len(word) != len(letters):  # a letter whose lower case is two letters: not one of ours
         return None
@@ -86,14 +103,14 @@ def _read(key: str, table: Mapping[str, tuple[str, str, bool]], lengths: tuple[i
             continue
         shape, half, short = table[word[-length:]]
         begin = letters[-length][0]
-        prefix, rest = key[:begin], key[begin:]
+        prefix, rest = name[:begin], name[begin:]
         if not half and not prefix and rest == shape:
             rank = 0
         elif not half and not prefix and rest == shape[0].upper() + shape[1:]:
             rank = 1
         else:
             rank = 3 if prefix.strip(_SEPARATORS) else 2
-        return _Candidate(key, shape, half, prefix, short, rank, _style(rest, short))
+        return _Candidate(key, shape, half, prefix, short, (number, rank), _style(rest, short))
     return None
 
 
@@ -139,13 +156,14 @@ def match_names(names: Iterable[str], profile: Profile | None = None) -> NameMat
 
     Accepted: any case, `_ - . : space` between words, Left/Right or L/R at the end, and a prefix that ends in a
     separator or is shared by most matched names. Exact spellings win over other ones, and those over prefixed
-    ones. No name is used twice, and left is never right.
+    ones; names with Blender's number (`jawOpen.001`) lose to all without, and to those with a lower one. No name
+    is used twice, and left is never right.
     """
     profile = profile or get()
     table = _spellings(profile)
     lengths = tuple(sorted({len(word) for word in table}, reverse=True))
-    unique = dict.fromkeys(names)
-    read = [c for c in (_read(name, table, lengths) for name in unique) if c is not None]
+    plain = _without_numbers(names).items()
+    read = [c for c in (_read(name, *numbered, table, lengths) for name, numbered in plain) if c is not None]
     prefixes = Counter(c.prefix for c in read)
     good = [c for c in read if _good_prefix(c, profile, prefixes, len(read))]
     # Mouth_L may be a corner of the mouth: it is a direction only where the rig writes all its sides so.
@@ -160,8 +178,10 @@ def match_names(names: Iterable[str], profile: Profile | None = None) -> NameMat
     keys: dict[str, tuple[str, ...]] = {}
     ambiguous: dict[str, tuple[str, ...]] = {}
     for shape in profile.shapes:
-        for parts in ([(shape, "")], [(shape, "l"), (shape, "r")]):
-            if shape in keys or not all(part in by_shape for part in parts):
+        spelled = ([(shape, "")], [(shape, "l"), (shape, "r")])
+        whole_or_halves = [parts for parts in spelled if all(part in by_shape for part in parts)]
+        for parts in sorted(whole_or_halves, key=lambda p: max(min(c.rank for c in by_shape[part])[0] for part in p)):
+            if shape in keys:
                 continue
             chosen = [_choose(by_shape[part], styles, prefixes) for part in parts]
             if all(len(c) == 1 for c in chosen):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..performance import FacescriptError
 from . import blender_api as api
-from . import keys, records
+from . import keys, records, renames
 from .blender_api import Keys
 from .curves import ChannelCurves
 from .journal import get_property
@@ -51,13 +52,49 @@ def enum_codes() -> Codes:
 
 
 def check_action(datablock: Any, needed: bool) -> None:
-    """Raise FacescriptError (`linked_action`) if the action that must be changed is another file's."""
-    action = datablock.animation_data.action if datablock.animation_data is not None else None
-    if needed and action is not None and not editable(action):
+    """Raise FacescriptError if the action that must be changed is another file's (`linked_action`), or is a strip's
+    that is being tweaked (`tweak_mode`)."""
+    animation = datablock.animation_data
+    if not needed or animation is None:
+        return
+    if animation.use_tweak_mode:
+        owner = datablock.user if datablock.id_type == "KEY" else datablock
+        # The action is the strip's then, and frames in it are not the scene's.
+        raise FacescriptError(
+            "tweak_mode",
+            f"The animation of {owner.name!r} is in NLA tweak mode, where keys would land at other times.",
+            "Leave tweak mode (Tab in the NLA editor), and try again.",
+        )
+    action = animation.action
+    if action is not None and not editable(action):
         raise FacescriptError(
             "linked_action",
             f"The action {action.name!r} of {datablock.name!r} is linked from another file.",
             "Make the action local, or unlink it, and generate again.",
+        )
+
+
+def held(curve: Any) -> bool:
+    """Whether an F-curve must be left alone: it is locked or baked."""
+    return bool(api.locked(curve) or len(curve.sampled_points))
+
+
+def check(datablocks: Iterable[Any], properties: Iterable[tuple[Any, Address]]) -> None:
+    """Raise the FacescriptError that keeps `properties`, on some of a target's datablocks, from being keyed.
+
+    `linked_action`, `tweak_mode`; `nothing_to_write` if there are some and every one is locked or baked.
+    """
+    wanted = list(properties)
+    free = not wanted
+    for block in datablocks:
+        mine = [address for owner, address in wanted if owner == block]
+        place = api.find_place(block)
+        check_action(block, bool(mine) or bool(records.load(place).curves))
+        present = api.fcurve_table(place)
+        free = free or any(address not in present or not held(present[address]) for address in mine)
+    if not free:
+        raise FacescriptError(
+            "nothing_to_write", "Every channel of the face is locked.", "Unlock channels in the Graph Editor."
         )
 
 
@@ -71,19 +108,18 @@ class Planner:
         self._append = append
         self._codes = enum_codes()
         place = api.find_place(datablock)
-        self._records = records.load(place).curves
+        self._records = renames.load(datablock).curves
         self._present = api.fcurve_table(place)
 
     def plan(self, tracks: list[Track], warnings: list[str]) -> Plan:
         """The edits for the tracks, and for what the last performance keyed and this one does not."""
-        check_action(self._datablock, bool(tracks) or bool(self._records))
         edits: list[Edit] = []
         rows: dict[Address, Record] = {}
         locked: list[str] = []
         for track in tracks:
             address = (track.path, track.index)
             curve = self._present.get(address)
-            if curve is not None and (api.locked(curve) or len(curve.sampled_points)):
+            if curve is not None and held(curve):
                 locked.append(track.path)
                 continue
             edit, rows[address] = self._edit(track, curve)

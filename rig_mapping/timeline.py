@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 import numpy as np
 
-from ..performance import COUNT, INDEX, FacescriptError, Performance, Pose
+from ..performance import CHANNELS, COUNT, INDEX, Performance, Pose
 from . import blender_api as api
-from . import eyes, keys, records
+from . import eyes, keys, planning, records, renames
 from .blender_api import Place
-from .curves import ChannelCurves, beat_frames, channel_curves
+from .curves import ChannelCurves, beat_frames, channel_curves, frames_at
 from .journal import Journal
 from .planning import Edit, Plan, Planner, check_action, enum_codes, without_ours
 from .records import SlotRecord
@@ -22,9 +23,11 @@ from .references import ObjectRef, key_path
 from .styles import DEFAULT, Style
 from .styles import get as get_style
 from .targets import Target
-from .tracks import datablocks, make_tracks, read_turn
+from .tracks import datablocks, make_tracks, properties, read_turn
 
-__all__ = ["WriteReport", "beat_frames", "clear", "hand_edited_frames", "read_pose", "scene_fps", "write"]
+__all__ = ["WriteReport", "beat_frames", "check", "clear", "hand_edited_frames", "read_pose", "scene_fps", "write"]
+
+_ALL = tuple(channel.name for channel in CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,28 @@ class WriteReport:
     warnings: tuple[str, ...]
 
 
-def scene_fps() -> float:
-    """The scene's frames per second: 23.976 and the like are a rate over a base."""
-    scene: Any = bpy.context.scene
-    render = scene.render
+def scene_fps(scene: Any = None) -> float:
+    """Frames per second of a scene, the current one if None: 23.976 and the like are a rate over a base."""
+    render = (scene or bpy.context.scene).render
     return float(render.fps / render.fps_base)
+
+
+def check(
+    target: Target,
+    *,
+    start_frame: int = 1,
+    seconds: float = 0.0,
+    fps: float | None = None,
+    channels: Collection[str] = _ALL,
+) -> None:
+    """Raise the FacescriptError that `write` would, as far as it is known before there is a performance.
+
+    `seconds` is the last beat's time, or a guess; `channels` are those that may move. `target_gone`, `bad_fps`,
+    `bad_frame`, `linked_action`, `tweak_mode`, or `nothing_to_write` if every channel is locked. Changes nothing.
+    """
+    frames_at(np.array([seconds]), scene_fps() if fps is None else fps, start_frame)
+    wanted = properties(target, channels)
+    planning.check(datablocks(target), wanted)
 
 
 def write(
@@ -68,22 +88,20 @@ def write(
     inside the range that were changed or added by hand since the last performance stay too, and nothing is
     written on their frames; with `append`, the last performance stays outside the new one's range.
     All or nothing: an error leaves everything as it was. Raises FacescriptError (`target_gone`, `linked_action`,
-    `bad_fps`, `bad_frame`, `unknown_style`, `nothing_to_write`).
+    `tweak_mode`, `bad_fps`, `bad_frame`, `unknown_style`, `nothing_to_write`); `check` knows most of them before.
     """
     chosen = get_style(style) if isinstance(style, str) else style
     curves = channel_curves(eyes.with_gaze(performance), scene_fps() if fps is None else fps, start_frame, chosen)
     laid = make_tracks(target, curves)
+    blocks = datablocks(target)
+    planning.check(blocks, [(t.datablock, (t.path, t.index)) for t in laid.tracks])
     warnings: list[str] = []
     plans = []
-    for block in _one_a_place(datablocks(target), warnings):
+    for block in _one_a_place(blocks, warnings):
         planner = Planner(block, curves, keep_edits, append)
         plans.append(planner.plan([t for t in laid.tracks if t.datablock == block], warnings))
     warnings += _standing(target, curves)
     written = [p.curves[e.address] for p in plans for e in p.edits if e.written]
-    if laid.tracks and not written:
-        raise FacescriptError(
-            "nothing_to_write", "Every channel of the face is locked.", "Unlock channels in the Graph Editor."
-        )
     names = _carry_out(plans, {p.datablock: _title(performance, p.datablock) for p in plans}, append)
     shown = [c for c in curves.curves if c in target.covered]
     return WriteReport(
@@ -186,7 +204,8 @@ def clear(target: Target) -> int:
     """Remove the keys that were written and are as they were written; the number of keys removed.
 
     F-curves, slots and actions made for them go too, if nothing else is left in them, and properties get the
-    values that they had before. All or nothing. Raises FacescriptError (`target_gone`, `linked_action`).
+    values that they had before. Keys of shape keys and bones that were renamed since are found. All or nothing.
+    Raises FacescriptError (`target_gone`, `linked_action`, `tweak_mode`).
     """
     codes = enum_codes()
     removed = 0
@@ -196,8 +215,9 @@ def clear(target: Target) -> int:
         present = api.fcurve_table(place)
         edits = []
         rows = {}
-        check_action(block, bool(records.load(place).curves))
-        for address, old in records.load(place).curves.items():
+        known = renames.load(block).curves
+        check_action(block, bool(known))
+        for address, old in known.items():
             curve = present.get(address)
             if curve is not None and api.locked(curve):
                 rows[address] = old
@@ -261,7 +281,7 @@ def hand_edited_frames(target: Target) -> tuple[int, ...]:
     for block in datablocks(target):
         place = api.find_place(block)
         present = api.fcurve_table(place)
-        for address, old in records.load(place).curves.items():
+        for address, old in renames.load(block).curves.items():
             curve = present.get(address)
             if curve is None or not old.frames.size:
                 frames.update(int(f) for f in old.frames)

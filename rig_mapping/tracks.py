@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,12 @@ from mathutils import Matrix
 
 from ..performance import CHANNELS, FacescriptError
 from . import blender_api as api
-from . import records
+from . import renames
 from .blender_api import Place
 from .controls import RotationControl, bone_path, from_matrix, rotation_property, to_matrix
 from .curves import Array, ChannelCurves, Curve, Frames, evaluate, make_curve
 from .journal import get_property
+from .records import Address
 from .references import key_path
 from .targets import KeyRow, MeshKeys, Target
 
@@ -44,6 +46,20 @@ def datablocks(target: Target) -> list[Any]:
     found = [_keys_of(mesh) for mesh in target.meshes]
     found += [control.object.find() for control in (*target.head, *target.eyes)]
     return list({block.as_pointer(): block for block in found}.values())
+
+
+def properties(target: Target, channels: Collection[str]) -> list[tuple[Any, Address]]:
+    """The datablock and the address of every property that these channels move. Raises FacescriptError
+    (`target_gone`)."""
+    found: list[tuple[Any, Address]] = []
+    for mesh in target.meshes:
+        data = _keys_of(mesh)
+        found += [(data, (key_path(row.key), 0)) for row in mesh.rows if row.channel in channels]
+    for control in (*target.head, *target.eyes):
+        obj, _, path, width = rotation_place(control)
+        if any(channel in channels for channel in control.channels):
+            found += [(obj, (path, i)) for i in range(width)]
+    return found
 
 
 def _keys_of(mesh: MeshKeys) -> Any:
@@ -143,7 +159,7 @@ def _rest(control: RotationControl, obj: Any, mode: str, path: str, width: int, 
 
     Where the animator keys it, there is no such thing: then it is no rotation.
     """
-    record = records.load(place)
+    record = renames.load(obj)
     old = [record.curves.get((path, i)) for i in range(width)]
     if all(r is not None and r.made for r in old):
         return np.array(to_matrix([r.before for r in old if r is not None], mode))

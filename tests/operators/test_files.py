@@ -143,3 +143,56 @@ def test_contact_sheet_and_movie_are_rendered_and_leave_the_scene_alone(performe
 def test_a_contact_sheet_without_a_camera_says_so(performed: Any, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no camera"):
         bpy.ops.facescript.contact_sheet(filepath=str(tmp_path / "sheet.png"))
+
+
+@pytest.fixture
+def library(extension: Any, tmp_path: Path) -> Path:
+    """A file with the demo face in it, and an empty file opened."""
+    bpy.ops.facescript.add_face()
+    path = tmp_path / "library.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    return path
+
+
+def test_a_face_that_is_a_library_override_is_performed_and_keeps_its_keys(library: Path, tmp_path: Path) -> None:
+    with bpy.data.libraries.load(str(library), link=True) as (_, wanted):
+        wanted.objects = ["ARKit Face"]
+    made = wanted.objects[0].override_create()
+    bpy.context.scene.collection.objects.link(made)
+    # The shape keys come with their mesh.
+    made.data = made.data.override_create()
+    bpy.context.view_layer.objects.active = made
+    path = tmp_path / "smirk.jsonl"
+    path.write_text(json.dumps(ENTRY))
+    bpy.context.scene.render.fps = 24
+    assert bpy.ops.facescript.import_performance(filepath=str(path)) == {"FINISHED"}
+    assert [beat.frame for beat in made.facescript.beats] == [1, 25, 49]
+    scene = tmp_path / "scene.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(scene))
+    bpy.ops.wm.open_mainfile(filepath=str(scene))
+    found = next(obj for obj in bpy.data.objects if obj.override_library and obj.type == "MESH")
+    bpy.context.scene.frame_set(49)
+    assert found.data.shape_keys.key_blocks["eyeBlinkLeft"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [("//sheet.png", "not saved yet"), ("/nowhere/at/all/sheet.png", "no folder"), ("{folder}", "is a folder")],
+)
+def test_a_preview_without_a_place_says_so_before_it_renders(
+    performed: Any, tmp_path: Path, given: str, words: str
+) -> None:
+    set_stage(bpy)
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.facescript.contact_sheet(filepath=given.format(folder=tmp_path))
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.facescript.preview(filepath=given.format(folder=tmp_path))
+
+
+def test_keys_are_not_written_where_undo_does_not_cover_them(performed: Any, tmp_path: Path) -> None:
+    bpy.ops.object.mode_set(mode="EDIT")
+    with pytest.raises(RuntimeError, match="Switch to Object or Pose Mode"):
+        bpy.ops.facescript.clear()
+    with pytest.raises(RuntimeError, match="Switch to Object or Pose Mode"):
+        bpy.ops.facescript.generate(script="Hi.", wait=True)

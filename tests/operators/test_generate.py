@@ -288,3 +288,39 @@ def test_keys_of_the_animator_outside_the_performance_are_untouched(extension: A
     bpy.ops.facescript.clear()
     assert keys() == mine
     assert len(obj.facescript.beats) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+def test_a_worker_that_is_stuck_is_ended_by_cancel(extension: Any, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extension.module("operators.session"), "PATIENCE", 0.5)
+    bpy.ops.facescript.add_face()
+    before = state()
+    bpy.ops.facescript.generate(script="Hi.")
+    os.kill(extension.session._client.pid, signal.SIGSTOP)
+    bpy.ops.facescript.cancel()
+    end = time.monotonic() + 20.0
+    while extension.session.step() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not extension.session.busy
+    assert "Cancelled" in extension.session.note
+    assert state() == before
+
+
+def test_what_is_refused_leaves_the_faces_own_settings(extension: Any) -> None:
+    bpy.ops.facescript.add_face()
+    face = bpy.context.view_layer.objects.active.facescript
+    face.script, face.emotion = "Mine.", "Calm"
+    with pytest.raises(RuntimeError):
+        generate(script="", emotion="Other")
+    assert (face.script, face.emotion) == ("Mine.", "Calm")
+
+
+def test_what_is_known_of_the_face_is_renewed_when_its_keys_change(extension: Any) -> None:
+    faces = extension.module("operators.faces")
+    obj = cube_with_keys(["Key 1", "Key 2"])
+    key = faces._key(bpy.context)
+    obj.data.shape_keys.key_blocks["Key 1"].name = "jawOpen"
+    assert faces._key(bpy.context) != key
+    key = faces._key(bpy.context)
+    obj.data.shape_keys.use_relative = False
+    assert faces._key(bpy.context) != key

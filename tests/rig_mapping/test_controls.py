@@ -185,6 +185,62 @@ def test_a_body_and_a_far_origin_are_not_turned() -> None:
     assert any("Head angles are left out" in w for w in target.warnings)
 
 
+def head_warning(obj: Any) -> str:
+    target = find_target(obj)
+    assert target.head == ()
+    (warning,) = [w for w in target.warnings if w.startswith("Head angles are left out: ")]
+    return warning
+
+
+def test_an_origin_outside_the_head_is_named_and_setting_it_helps() -> None:
+    (obj,) = rigs.head(drop=0.0)
+    warning = head_warning(obj)
+    assert "origin of 'Head' is not inside the head" in warning
+    assert "Object > Set Origin > Origin to Geometry" in warning
+    obj.select_set(True)
+    bpy.context.view_layer.objects.active = obj
+    bpy.ops.object.origin_set(type="ORIGIN_GEOMETRY")
+    target = find_target(obj)
+    assert [c.object.name for c in target.head] == ["Head"]
+    assert target.warnings == ()
+
+
+def test_the_parts_of_a_head_are_told_how_to_turn_as_one() -> None:
+    parts = rigs.head(split=True, drop=0.0)
+    assert "is not inside the head. Put the 3D cursor" in head_warning(parts[0])
+    root = bpy.data.objects.new("Root", None)  # at the feet
+    bpy.context.scene.collection.objects.link(root)
+    for part in parts:
+        part.parent = root
+        part.select_set(True)
+    bpy.context.view_layer.objects.active = parts[0]
+    bpy.ops.object.origin_set(type="ORIGIN_GEOMETRY")
+    assert "its objects have different origins. Put the 3D cursor" in head_warning(parts[0])
+    bpy.context.scene.cursor.location = (0.0, 0.0, 0.7)
+    bpy.ops.object.origin_set(type="ORIGIN_CURSOR")
+    assert len(find_target(parts[0]).head) == 5
+
+
+def test_why_an_object_is_not_turned_is_told() -> None:
+    assert "'Body' is a whole body" in head_warning(rigs.face("Body", tall=1.6))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    obj = rigs.face()
+    obj.rotation_mode = "AXIS_ANGLE"
+    assert "rotation mode of 'Face' is Axis Angle" in head_warning(obj)
+    obj.rotation_mode = "XYZ"
+    obj.driver_add("delta_rotation_euler", 0)
+    assert "a driver turns 'Face'" in head_warning(obj)
+
+
+def test_an_armature_without_a_head_bone_is_named() -> None:
+    arm = rigs.armature({"spine": ((0, 0, -1), (0, 0, 0), 0)})
+    mesh = rigs.face(tall=1.6)
+    rigs.bind(mesh, arm)
+    warning = head_warning(mesh)
+    assert "armature 'Rig' has no head bone that can be turned" in warning
+    assert "A bone that is named 'head'" in warning
+
+
 def test_the_common_parent_turns_the_head() -> None:
     parent = bpy.data.objects.new("Head control", None)
     bpy.context.scene.collection.objects.link(parent)

@@ -18,7 +18,6 @@ DECOYS = (
     "noJawOpen",
     "old_jawOpen",
     "mouthSmile",
-    "jawOpen.001",
     "mouthSmileLeftRight",
     "Basis",
     "viseme_aa",
@@ -112,6 +111,40 @@ def test_an_exact_name_wins_over_a_prefixed_one() -> None:
     match = match_names(["Head.jawOpen", "jaw_open", "JawOpen", "jawOpen", "Head.mouthPucker"])
     assert match.keys["jawOpen"] == ("jawOpen",)
     assert match.keys["mouthPucker"] == ("Head.mouthPucker",)
+
+
+def test_blenders_number_after_a_name_is_not_a_part_of_it() -> None:
+    every = match_names([f"{n}.001" for n in BLEND_SHAPES])
+    assert every.keys == {n: (f"{n}.001",) for n in BLEND_SHAPES}
+    assert every.ambiguous == {}
+    some = match_names(["jawOpen.001", "mouthSmile_L", "mouthSmile_R.012", "Head.cheekPuff.001", "Head.tongueOut"])
+    assert some.keys == {
+        "jawOpen": ("jawOpen.001",),
+        "mouthSmileLeft": ("mouthSmile_L",),
+        "mouthSmileRight": ("mouthSmile_R.012",),
+        "cheekPuff": ("Head.cheekPuff.001",),
+        "tongueOut": ("Head.tongueOut",),
+    }
+
+
+def test_the_plain_name_wins_and_then_the_lowest_number() -> None:
+    match = match_names(["jawOpen.001", "jawOpen", "tongueOut.010", "tongueOut.002", "jaw_forward", "jawForward.001"])
+    assert match.keys == {"jawOpen": ("jawOpen",), "tongueOut": ("tongueOut.002",), "jawForward": ("jaw_forward",)}
+    assert match.ambiguous == {}
+    halves = match_names(["cheekPuff.001", "cheekPuffLeft", "cheekPuffRight"])
+    assert halves.keys == {"cheekPuff": ("cheekPuffLeft", "cheekPuffRight")}
+
+
+@given(st.lists(st.sampled_from(DECOYS), unique=True))
+def test_a_number_makes_no_decoy_a_shape(names: list[str]) -> None:
+    assert not match_names([f"{n}.001" for n in names]).keys
+
+
+def test_what_only_looks_like_blenders_number_is_another_shape() -> None:
+    assert not match_names(["jawOpen.01", "jawOpen_001", "jawOpen.001.002", "jawOpen_fix.001", "jawOpen.001_old"]).keys
+    # A few copies of a shape under a strange prefix are not its habit.
+    names = [n for n in BLEND_SHAPES if n != "jawOpen"]
+    assert "jawOpen" not in match_names([*names, *(f"angry_jawOpen{n}" for n in ("", ".001", ".002"))]).keys
 
 
 def test_no_key_shows_two_channels_and_left_is_never_right() -> None:

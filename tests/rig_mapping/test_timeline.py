@@ -8,7 +8,7 @@ import bpy
 import face_rigs as rigs
 import numpy as np
 import pytest
-from facescript.performance import FacescriptError, Performance
+from facescript.performance import BLEND_SHAPES, FacescriptError, Performance
 from facescript.rig_mapping import blender_api as api
 from facescript.rig_mapping import curves, records, styles, timeline
 from facescript.rig_mapping.targets import find_target
@@ -295,6 +295,143 @@ def test_a_linked_action_is_refused(tmp_path: Path) -> None:
     assert error.value.code == "linked_action"
 
 
+def tweak(datablock: Any) -> None:
+    """Put a datablock's action into a strip at frame 100, and the strip into tweak mode."""
+    animation = datablock.animation_data
+    action, slot = animation.action, getattr(animation, "action_slot", None)
+    strip = animation.nla_tracks.new().strips.new("Strip", 100, action)
+    if slot is not None:
+        strip.action_slot = slot
+    animation.action = None
+    animation.use_tweak_mode = True
+    assert animation.use_tweak_mode and animation.action == action
+
+
+def test_a_strip_in_tweak_mode_is_refused_by_all_that_change_keys() -> None:
+    obj = rigs.face()
+    target = find_target(obj)
+    timeline.write(target, LONG, fps=24.0)
+    tweak(obj.data.shape_keys)
+    before = state(obj)
+    for change in (
+        lambda: timeline.write(target, SHORT, fps=24.0),
+        lambda: timeline.check(target),
+        lambda: timeline.clear(target),
+    ):
+        with pytest.raises(FacescriptError, match="'Face' is in NLA tweak mode") as error:
+            change()
+        assert error.value.code == "tweak_mode"
+        assert "Leave tweak mode (Tab in the NLA editor)" in error.value.hint
+        assert state(obj) == before
+    obj.data.shape_keys.animation_data.use_tweak_mode = False
+    timeline.check(target)
+    assert timeline.write(target, SHORT, fps=24.0).keys > 0
+
+
+def test_tweak_mode_on_what_is_not_keyed_does_not_matter() -> None:
+    obj = rigs.face()
+    obj.keyframe_insert("location", frame=1)
+    tweak(obj)
+    target = find_target(obj)
+    timeline.write(target, SHORT, fps=24.0)  # which does not move the head
+    timeline.check(target, channels=BLEND_SHAPES)
+    with pytest.raises(FacescriptError, match="tweak mode"):
+        timeline.check(target)
+    with pytest.raises(FacescriptError, match="tweak mode"):
+        timeline.write(target, LONG, fps=24.0)
+
+
+def gone_object(obj: Any, _folder: Path) -> dict[str, float]:
+    obj.name = "Renamed"
+    return {}
+
+
+def gone_key(obj: Any, _folder: Path) -> dict[str, float]:
+    obj.shape_key_remove(obj.data.shape_keys.key_blocks["jawOpen"])
+    return {}
+
+
+def gone_bone(obj: Any, _folder: Path) -> dict[str, float]:
+    obj.parent.data.bones["head"].name = "crown"
+    return {}
+
+
+def linked_action(obj: Any, folder: Path) -> dict[str, float]:
+    bpy.data.actions.new("Shared").use_fake_user = True
+    bpy.data.libraries.write(str(folder / "actions.blend"), {bpy.data.actions["Shared"]}, fake_user=True)
+    bpy.data.actions.remove(bpy.data.actions["Shared"])
+    with bpy.data.libraries.load(str(folder / "actions.blend"), link=True) as (_, wanted):
+        wanted.actions = ["Shared"]
+    obj.data.shape_keys.animation_data_create().action = bpy.data.actions["Shared"]
+    return {}
+
+
+def all_locked(obj: Any, _folder: Path) -> dict[str, float]:
+    for key in [k.name for k in obj.data.shape_keys.key_blocks][1:]:
+        user_curve(obj, key, (1, 0.0)).lock = True
+    bone = obj.parent.pose.bones["head"]
+    bone.keyframe_insert("rotation_quaternion", frame=1)
+    for curve in api.fcurves(api.find_place(obj.parent)):
+        curve.lock = True
+    return {}
+
+
+def in_tweak_mode(obj: Any, _folder: Path) -> dict[str, float]:
+    user_curve(obj, "jawOpen", (1, 0.0))
+    tweak(obj.data.shape_keys)
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (gone_object, "target_gone"),
+        (gone_key, "target_gone"),
+        (gone_bone, "target_gone"),
+        (linked_action, "linked_action"),
+        (all_locked, "nothing_to_write"),
+        (in_tweak_mode, "tweak_mode"),
+        (lambda *_: {"fps": 0.0}, "bad_fps"),
+        (lambda *_: {"start_frame": 1_048_574 - 4 * 24 + 1, "fps": 24.0}, "bad_frame"),
+    ],
+)
+def test_check_says_before_what_write_says_then(spoil: Any, code: str, tmp_path: Path) -> None:
+    obj = rigs.face()
+    rigs.bind(obj, rigs.armature({"head": ((0, 0, 0), (0, 0, 0.1), 0)}))
+    target = find_target(obj)
+    timeline.check(target, seconds=4.0, start_frame=1_048_574 - 4 * 24, fps=24.0)
+    options = spoil(obj, tmp_path)
+    before = state(obj)
+    said = []
+    for act in (
+        lambda: timeline.check(target, seconds=4.0, **options),
+        lambda: timeline.write(target, LONG, **options),
+    ):
+        with pytest.raises(FacescriptError) as error:
+            act()
+        assert error.value.code == code
+        assert error.value.hint
+        said.append(error.value.message)
+        assert state(obj) == before
+    assert said[0] == said[1]
+
+
+def test_check_passes_if_one_channel_is_free_and_does_not_take_nonsense() -> None:
+    obj = rigs.face(keys=["jawOpen", "browInnerUp"])
+    user_curve(obj, "jawOpen", (1, 0.0)).lock = True
+    target = find_target(obj)
+    before = state(obj)
+    timeline.check(target)
+    assert state(obj) == before
+    with pytest.raises(FacescriptError) as error:
+        timeline.check(target, channels=["jawOpen"])
+    assert error.value.code == "nothing_to_write"
+    for seconds in (float("inf"), float("nan"), 1e9):
+        with pytest.raises(FacescriptError) as error:
+            timeline.check(target, seconds=seconds)
+        assert error.value.code == "bad_frame"
+
+
 def test_locked_curves_are_left_alone_and_named() -> None:
     obj = rigs.face()
     user_curve(obj, "jawOpen", (10, 0.7)).lock = True
@@ -529,3 +666,73 @@ def test_only_the_performances_keys_are_counted() -> None:
     user_curve(obj, "browInnerUp", (-10, 0.1), (200, 0.2))
     report = timeline.write(find_target(obj), SHORT, start_frame=1, style="linear", fps=24.0)
     assert (report.curves, report.keys) == (1, 2)
+
+
+def test_keys_of_a_renamed_shape_key_are_still_ours() -> None:
+    obj = rigs.face()
+    blocks = obj.data.shape_keys.key_blocks
+    blocks["jawOpen"].value = 0.25
+    before = state(obj)
+    timeline.write(find_target(obj), LONG, fps=24.0)
+    for key in ("jawOpen", "mouthSmileLeft", "mouthSmileRight"):
+        blocks[key].name = f"My {key}"
+    assert points(obj, "My jawOpen")
+    target = find_target(obj)
+    assert timeline.hand_edited_frames(target) == ()
+    assert timeline.clear(target) > 0
+    for key in ("jawOpen", "mouthSmileLeft", "mouthSmileRight"):
+        blocks[f"My {key}"].name = key
+    assert state(obj) == before
+    assert blocks["jawOpen"].value == pytest.approx(0.25)
+
+
+def test_writing_after_a_shape_key_was_renamed_takes_its_keys_away() -> None:
+    obj = rigs.face()
+    timeline.write(find_target(obj), LONG, fps=24.0)
+    obj.data.shape_keys.key_blocks["jawOpen"].name = "not mine"
+    timeline.write(find_target(obj), SHORT, fps=24.0)
+    assert fcurve(obj, "not mine") is None
+    assert points(obj, "browInnerUp")
+
+
+def test_a_renamed_bone_keeps_its_rest_and_is_cleared() -> None:
+    obj = rigs.face()
+    arm = rigs.armature({"head": ((0, 0, 0), (0, 0, 0.1), 0)})
+    rigs.bind(obj, arm)
+    arm.pose.bones["head"].rotation_quaternion = (0.8, 0.6, 0.0, 0.0)
+    timeline.write(find_target(obj), LONG, fps=24.0)
+    arm.data.bones["head"].name = "Head"
+    target = find_target(obj)
+    assert target.head[0].bone == "Head"
+    assert timeline.read_pose(target, 49)["headYaw"] == pytest.approx(0.3, abs=1e-4)
+    timeline.clear(target)
+    assert arm.animation_data.action is None
+    assert tuple(arm.pose.bones["Head"].rotation_quaternion) == pytest.approx((0.8, 0.6, 0.0, 0.0))
+
+
+def test_what_the_animator_changed_on_a_renamed_key_stays() -> None:
+    obj = rigs.face()
+    timeline.write(find_target(obj), LONG, fps=24.0)
+    curve = fcurve(obj, "jawOpen")
+    curve.keyframe_points[1].co.y = 0.9
+    frame = curve.keyframe_points[1].co.x
+    obj.data.shape_keys.key_blocks["jawOpen"].name = "jaw_open"
+    target = find_target(obj)
+    assert timeline.hand_edited_frames(target) == (frame,)
+    timeline.clear(target)
+    assert points(obj, "jaw_open") == [(frame, 0.9)]
+
+
+def test_the_animators_own_curve_is_not_taken_for_a_lost_one() -> None:
+    obj = rigs.face()
+    timeline.write(find_target(obj), LONG, fps=24.0)
+    mine = [*points(obj, "jawOpen")]
+    # A copy of our curve while ours is there, and one on other frames when ours is gone.
+    user_curve(obj, "tongueOut", *mine)
+    assert timeline.clear(find_target(obj)) > 0
+    assert points(obj, "tongueOut") == mine
+    timeline.write(find_target(obj), LONG, fps=24.0)
+    user_curve(obj, "cheekPuff", *((f + 1, v) for f, v in mine))
+    obj.shape_key_remove(obj.data.shape_keys.key_blocks["jawOpen"])
+    timeline.clear(find_target(obj))
+    assert len(points(obj, "cheekPuff")) == len(mine)
