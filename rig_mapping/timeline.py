@@ -49,7 +49,8 @@ class WriteReport:
 
 def scene_fps(scene: Any = None) -> float:
     """Frames per second of a scene, the current one if None: 23.976 and the like are a rate over a base."""
-    render = (scene or bpy.context.scene).render
+    chosen: Any = scene or bpy.context.scene
+    render = chosen.render
     return float(render.fps / render.fps_base)
 
 
