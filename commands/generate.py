@@ -84,7 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise FacescriptError("no_file", f"Cannot write {options.output}: {error.strerror}.") from error
     if done < len(briefs):
-        print(f"{len(briefs) - done} of {len(briefs)} lines were not done.", file=sys.stderr)
+        where = f"; the others are in {options.output}" if done else ""
+        print(f"{len(briefs) - done} of {len(briefs)} lines failed{where}.", file=sys.stderr)
     return 0 if done == len(briefs) else 1
 
 

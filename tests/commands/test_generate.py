@@ -99,8 +99,10 @@ def test_a_local_model_poses_in_every_quantization(model: Path, tmp_path: Path, 
 def test_a_model_that_is_not_there_stops_at_the_first_line(model: Path, tmp_path: Path) -> None:
     begin = time.monotonic()
     source = write(tmp_path / "in.jsonl", POSED, POSED)
-    done = run("pose", source, tmp_path / "out.jsonl", "--backend", "local", "--model", "/nowhere/qwen")
+    output = write(tmp_path / "out.jsonl", "what was there")
+    done = run("pose", source, output, "--backend", "local", "--model", "/nowhere/qwen")
     assert done.returncode == 1
+    assert output.read_text() == "what was there\n"
     assert "There is no model folder /nowhere/qwen." in done.stderr
     assert done.stderr.count("no model folder") == 1
     assert "Traceback" not in done.stderr
@@ -144,3 +146,30 @@ def test_a_line_without_keyframes_cannot_be_posed(model: Path, tmp_path: Path) -
     done = run("pose", write(tmp_path / "in.jsonl", {"id": "a", "script": "Hi."}), tmp_path / "out.jsonl")
     assert done.returncode == 1
     assert "[1/1] a: There are no keyframes to pose." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "required"),
+        (("dance", "a", "b"), "invalid choice"),
+        (("pose", "a", "b", "--backend", "local"), "needs --model"),
+        (("pose", "a", "b", "--backend", "embedded", "--model", "c"), "are for --backend local"),
+        (("pose", "a", "b", "--seed", "99999999999999999999"), "--seed"),
+        (("pose", "a", "b", "--quantization", "int3"), "invalid choice"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_the_usage(arguments: tuple[str, ...], words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "facescript.commands.generate", *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_input_is_an_error_and_starts_nothing(tmp_path: Path) -> None:
+    done = run("pose", write(tmp_path / "in.jsonl", ""), tmp_path / "out.jsonl")
+    assert done.returncode == 1
+    assert "holds no lines" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
