@@ -97,6 +97,7 @@ class FACESCRIPT_PT_script(_Sidebar, bpy.types.Panel):
             column.label(text="The script is in the Text Editor:")
         else:
             column.prop(face, "script", text="", placeholder="Dialogue, (directions), action ...")
+            column.label(text="Or, for several lines, a text:")
         column.template_ID(face, "text", new="text.new", open="text.open")
         column.label(text="Background")
         column.prop(face, "background", text="")
@@ -152,7 +153,7 @@ class FACESCRIPT_PT_beats(_Sidebar, bpy.types.Panel):
         layout, width = self.layout, context.region.width
         face = _face(context)
         if face is None or not face.beats:
-            layout.label(text="None yet. Press Generate.")
+            layout.label(text="They are being made ..." if session().busy else "None yet. Press Generate.")
             return
         row = layout.row()
         row.template_list("FACESCRIPT_UL_beats", "", face, "beats", face, "active_beat", rows=5)
