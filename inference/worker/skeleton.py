@@ -37,6 +37,12 @@ class _Hole:
     def nearest(self, value: float) -> tuple[int, ...]:
         return self.options[int(np.argmin([abs(value - other) for other in self.values]))]
 
+    def near(self, value: float, reach: float) -> _Hole:
+        """The hole with only the values that are at most `reach` from the nearest to `value`."""
+        middle = self.values[self.options.index(self.nearest(value))]
+        kept = [i for i, other in enumerate(self.values) if abs(other - middle) <= reach + 1e-9]
+        return _Hole(self.key, tuple(self.options[i] for i in kept), tuple(self.values[i] for i in kept))
+
     def starting_with(self, prefix: tuple[int, ...]) -> list[tuple[int, ...]]:
         return [option for option in self.options if option[: len(prefix)] == prefix]
 
@@ -71,31 +77,41 @@ class SkeletonDecoder:
         index: int,
         draft: Pose = NEUTRAL,
         check: Callable[[], None] = lambda: None,
+        angle_reach: float | None = None,
     ) -> Pose:
         """The pose that answers `messages` for keyframe `index` (0-based).
 
-        `draft` is a guess that only affects the speed. `check` is called between steps and may raise to cancel.
+        `draft` is a guess that only affects the speed, unless `angle_reach` is given: then the head and eye angles
+        stay within it of the guess's. `check` is called between steps and may raise to cancel.
         """
         opening, keys, _ = prompts.answer_parts(index)
         head = self._local.chat_tokens(messages) + self._local.tokens(opening + keys[0])
         self._cache.prefill(head[:-1], check)
-        chosen = self._fill(head[-1], draft, check)
-        values = [hole.values[hole.options.index(option)] for hole, option in zip(self._holes, chosen, strict=True)]
+        holes = self._holes
+        if angle_reach is not None:
+            holes = tuple(
+                hole.near(value, angle_reach) if channel.is_angle else hole
+                for hole, channel, value in zip(holes, CHANNELS, draft, strict=True)
+            )
+        chosen = self._fill(holes, head[-1], draft, check)
+        values = [hole.values[hole.options.index(option)] for hole, option in zip(holes, chosen, strict=True)]
         return Pose(np.array(values))
 
-    def _fill(self, last: int, draft: Pose, check: Callable[[], None]) -> list[tuple[int, ...]]:
+    def _fill(
+        self, holes: tuple[_Hole, ...], last: int, draft: Pose, check: Callable[[], None]
+    ) -> list[tuple[int, ...]]:
         chosen: list[tuple[int, ...]] = []
-        guesses = [hole.nearest(value) for hole, value in zip(self._holes, draft, strict=True)]
+        guesses = [hole.nearest(value) for hole, value in zip(holes, draft, strict=True)]
         # Tokens that are settled but not yet run, and how much of the next channel's value is among them.
         settled: list[int] = [last]
         begun: tuple[int, ...] | None = None
         width = _FEWEST
-        while len(chosen) < len(self._holes):
+        while len(chosen) < len(holes):
             check()
-            until = min(len(chosen) + width, len(self._holes))
+            until = min(len(chosen) + width, len(holes))
             run = _Run(settled)
             for number in range(len(chosen), until):
-                run.add(self._holes[number], guesses[number], begun if number == len(chosen) else None)
+                run.add(holes[number], guesses[number], begun if number == len(chosen) else None)
             start = self._cache.length
             accepted, correction, used = run.verify(self._cache.extend(run.tokens, run.places))
             chosen.extend(accepted)
@@ -105,11 +121,11 @@ class SkeletonDecoder:
                 settled, begun, width = [run.tokens[-1]], None, min(width * 2, _MOST)
                 continue
             self._cache.rewind(start + used)
-            options = self._holes[len(chosen)].starting_with(correction)
+            options = holes[len(chosen)].starting_with(correction)
             width = max(_FEWEST, width // 2)
             if len(options) == 1:
                 partner = int(MIRROR[len(chosen)])
-                if CHANNELS[partner].low == CHANNELS[len(chosen)].low:
+                if options[0] in holes[partner].options:
                     # A face that differs from the guess on one side mostly does so on the other.
                     guesses[partner] = options[0]
                 chosen.append(options[0])

@@ -190,3 +190,14 @@ def test_a_chat_form_without_a_system_turn_is_served(models: Path) -> None:
     text = local.tokenizer.decode(local.chat_tokens(prompts.poser_messages(TEXTS, "", "", 0)))
     assert text.startswith("[user]You are a professional facial animator.")
     assert text.count("[user]") == 1
+
+
+def test_angles_stay_within_their_reach_of_the_guess_and_shapes_are_free(models: Path) -> None:
+    decoder = SkeletonDecoder(small(models, 0))
+    free = decoder.decode(messages(0), 0, STARTLED)
+    held = decoder.decode(messages(0), 0, STARTLED, angle_reach=0.2)
+    angles = np.array([channel.is_angle for channel in CHANNELS])
+    # Random weights choose angles far from the guess, so the limit is seen to work.
+    assert abs(free.values - STARTLED.values)[angles].max() > 0.2 + 1e-6
+    assert abs(held.values - STARTLED.values)[angles].max() <= 0.2 + 1e-6
+    assert (held.values == free.values)[~angles].all()
