@@ -27,6 +27,9 @@ def set_stage(bpy: Any, size: int = 320, samples: int = 8, azimuth: float = 0.0)
 
     `azimuth` in degrees turns the camera around the face, positive to the face's own left.
     """
+    # Imported here: what imports bpy must wait until the demo has named Blender's folder.
+    from ..rig_mapping import blender_api
+
     scene = bpy.context.scene
     lens = bpy.data.cameras.new("Portrait")
     lens.lens = 85.0
@@ -38,10 +41,8 @@ def set_stage(bpy: Any, size: int = 320, samples: int = 8, azimuth: float = 0.0)
         light = bpy.data.lights.new(name, "AREA")
         light.size, light.energy, light.color = width, power, colour
         _add(bpy, name, light, at, _LIGHT_AIM)
-    _add_backdrop(bpy)
-    world = bpy.data.worlds.new("Stage")
-    if bpy.app.version < (5, 0, 0):
-        world.use_nodes = True
+    _add_backdrop(bpy, blender_api.new_material("Backdrop"))
+    world = blender_api.new_world("Stage")
     background = world.node_tree.nodes["Background"]
     background.inputs[0].default_value, background.inputs[1].default_value = _WORLD, _WORLD_STRENGTH
     scene.world = world
@@ -58,10 +59,7 @@ def _add(bpy: Any, name: str, data: Any, place: Place, aim: Place) -> Any:
     return obj
 
 
-def _add_backdrop(bpy: Any) -> None:
-    material = bpy.data.materials.new("Backdrop")
-    if bpy.app.version < (5, 0, 0):
-        material.use_nodes = True
+def _add_backdrop(bpy: Any, material: Any) -> None:
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = _BACKDROP
     shader.inputs["Emission Color"].default_value = _BACKDROP

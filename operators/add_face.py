@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 
 from .. import demo_face
+from ..rig_mapping import blender_api
 
 FACE_NAME = "ARKit Face"
 COLOURS = "Tint"  # name of the vertex colour attribute
@@ -19,9 +20,7 @@ _HEAD_TOP = (0.0, -0.006, 0.30)
 
 def _material(look: demo_face.Material) -> bpy.types.Material:
     """A Principled material; its solid-view colour is set as well."""
-    material = bpy.data.materials.new(f"{FACE_NAME} {look.name}")
-    if bpy.app.version < (5, 0, 0):
-        material.use_nodes = True  # always on since 5.0, and deprecated there
+    material = blender_api.new_material(f"{FACE_NAME} {look.name}")
     colour = (*look.colour, 1.0)
     material.diffuse_color = colour
     material.roughness = look.roughness

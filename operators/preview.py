@@ -14,7 +14,7 @@ from bpy.props import IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
 from ..performance import FacescriptError
-from ..rig_mapping import blender_api
+from ..rig_mapping import blender_api, timeline
 from . import faces
 from .contact_sheet import Tile, compose
 
@@ -114,7 +114,7 @@ class FACESCRIPT_OT_preview(_Preview, bpy.types.Operator, ExportHelper):
         scene = context.scene
         render = scene.render
         # The first beat is reached at the start, the last one is held for a second.
-        rest = round(render.fps / render.fps_base)
+        rest = round(timeline.scene_fps(scene))
         kept = scene.frame_start, scene.frame_end, scene.frame_step, scene.frame_current
         scene.frame_start, scene.frame_end = face.beats[0].frame, face.beats[-1].frame + rest
         scene.frame_step = self.step
