@@ -51,6 +51,12 @@ class Moment:
     pause: float = 0.0
     described: bool = False
 
+    @property
+    def words(self) -> str:
+        """All of its words in one line, as the planner reads them: what is done in brackets if something is said."""
+        direction = f"({self.direction})" if self.direction and self.speech else self.direction
+        return " ".join(part for part in (direction, self.speech) if part)
+
 
 @dataclass(frozen=True)
 class _Atom:

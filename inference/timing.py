@@ -26,6 +26,8 @@ DESCRIBED = 1.5
 # Nothing reads in less: a fifth of a second is five frames of a film.
 LEAST = 0.25
 MOST_ACTION = 4.0
+# Beats of one moment are at least this far apart: the corpus's flashes and blinks are 0.2 to 0.5 s.
+SHORTEST = 0.4
 
 
 def schedule(moments: Sequence[Moment]) -> tuple[float, ...]:

@@ -13,8 +13,11 @@ from .. import prompts
 from ..examples import Examples
 from ..options import BACKENDS, EMBEDDED_MODEL, ModelOptions
 from ..script_text import is_face_description
+from . import adapter as adapters
 from . import quantization
+from .asks import Ask
 from .descriptions import LineWriter, repeats_itself
+from .embedded import EmbeddedBackend
 from .local_model import LocalModel, load
 from .skeleton import SkeletonDecoder
 
@@ -31,8 +34,11 @@ class Backend(Protocol):
     def label(self) -> str:
         """The model and its quantization, for people."""
 
-    def describe(self, brief: Brief, moments: Sequence[str], seed: int, check: Check) -> Iterator[tuple[int, str]]:
-        """Yield (number of the moment, what the face visibly does then) as they are finished, in any order."""
+    def beats(self, brief: Brief, moments: Sequence[str], check: Check) -> list[int]:
+        """How many beats each moment of the script takes, each at least 1."""
+
+    def describe(self, brief: Brief, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
+        """Yield (number of the beat asked for, what the face visibly does then) as they are finished, in any order."""
 
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
         """Yield one pose for each description, in order."""
@@ -81,15 +87,19 @@ class LocalBackend:
         """The model's folder name and its quantization."""
         return f"{self._local.folder.name} ({self._local.quantization})"
 
-    def describe(self, brief: Brief, moments: Sequence[str], seed: int, check: Check) -> Iterator[tuple[int, str]]:
+    def beats(self, brief: Brief, moments: Sequence[str], check: Check) -> list[int]:
+        """One beat a moment: a model that was not trained to cut a script is not asked."""
+        return [1] * len(moments)
+
+    def describe(self, brief: Brief, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
         """Write descriptions in batches, after examples of performances with a similar script and emotion."""
         self._writer.forget()
         alike = self._examples.performances_like(brief.script, brief.emotion, _PROMPTED.performances)
         worked = [(p.brief.script, p.brief.background, p.brief.emotion, _rows(p)) for p in reversed(alike)]
         prefix = prompts.planner_prefix(worked)
         spare = [k.text for p in alike for k in p.keyframes]
-        for start in range(0, len(moments), _BATCH):
-            batch = moments[start : start + _BATCH]
+        for start in range(0, len(asks), _BATCH):
+            batch = [ask.words for ask in asks[start : start + _BATCH]]
             # Of a long script, what this batch is about.
             script = brief.script if len(brief.script) <= _SCENE else " ".join(batch)[:_SCENE]
             scene = prefix + prompts.planner_scene(script, brief.background, brief.emotion)
@@ -135,9 +145,10 @@ def make(options: ModelOptions, models: Path) -> Backend:
     """Load the backend that `options` ask for. `models` is the runtime's folder of converted models."""
     chosen = quantization.resolve(options.quantization, models)
     if options.backend == "embedded":
-        adapter = EMBEDDED_ADAPTER if (EMBEDDED_ADAPTER / "adapter_config.json").is_file() else None
-        local = load(models / EMBEDDED_MODEL, chosen, adapter)
-        return LocalBackend(local, Examples.load(), trained=adapter is not None)
+        local = load(models / EMBEDDED_MODEL, chosen)
+        if (EMBEDDED_ADAPTER / adapters.MANIFEST).is_file():
+            return EmbeddedBackend(local, EMBEDDED_ADAPTER, Examples.load())
+        return LocalBackend(local, Examples.load(), trained=False)
     if options.backend == "local":
         if not options.model:
             raise FacescriptError("no_model", "No model folder was given.", "Choose the folder of a local model.")

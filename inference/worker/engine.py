@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from ...performance import Beat, Brief, FacescriptError, Keyframe, Performance
 from ..script import Moment, read_script
-from ..timing import schedule
+from ..timing import SHORTEST, duration, schedule
+from .asks import Ask
 from .backends import Backend
 
 Check = Callable[[], None]
@@ -26,19 +27,26 @@ def plan(brief: Brief, backend: Backend, seed: int, check: Check = lambda: None)
     moments = read_script(brief.script)
     # In whole milliseconds, as files and messages hold them.
     times = [round(time, 3) for time in schedule(moments)]
-    ask = []
+    open_ = [index for index, moment in enumerate(moments) if not moment.described]
+    parts = dict(zip(open_, backend.beats(brief, [moments[i].words for i in open_], check), strict=True))
+    asks: list[Ask] = []
+    beats: list[tuple[float, str]] = []
+    places: list[int] = []
     for index, moment in enumerate(moments):
         if moment.described:
-            yield index, len(moments), Beat(times[index], moment.direction)
-        else:
-            ask.append(index)
-    for number, text in backend.describe(brief, [_prompt(moments[index]) for index in ask], seed, check):
-        yield ask[number], len(moments), Beat(times[ask[number]], text)
-
-
-def _prompt(moment: Moment) -> str:
-    direction = f"({moment.direction})" if moment.direction and moment.speech else moment.direction
-    return " ".join(part for part in (direction, moment.speech) if part)
+            beats.append((times[index], moment.direction))
+            continue
+        following = times[index + 1] if index + 1 < len(times) else times[index] + duration(moment)
+        count = min(parts[index], max(1, int((following - times[index]) / SHORTEST)))
+        for part in range(count):
+            places.append(len(beats))
+            asks.append(Ask(moment.words, open_.index(index), len(open_), part, count))
+            beats.append((round(times[index] + part * (following - times[index]) / count, 3), ""))
+    for place, (time, text) in enumerate(beats):
+        if text:
+            yield place, len(beats), Beat(time, text)
+    for number, text in backend.describe(brief, asks, seed, check):
+        yield places[number], len(beats), Beat(beats[places[number]][0], text)
 
 
 def generate(

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The trained adapter of the embedded model: what is in its folder, and that it fits before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...performance import CHANNELS, FacescriptError
+from ..options import EMBEDDED_MODEL
+from .slots import SLOTS, Decoding, SlotsConfig
+
+MANIFEST = "adapter.json"
+READER = "slots.safetensors"
+# LoRAs in peft's form, each in a folder of its name.
+POSER, PLANNER = "poser", "planner"
+_FORMAT = 1
+_AGAIN = "Install the extension again: its files were changed or cut short."
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter whose files are whole: its folder, the reader's make and how its values are read."""
+
+    folder: Path
+    config: SlotsConfig
+    decoding: Decoding
+
+
+def check(folder: Path, model: Any) -> Adapter:
+    """Read the manifest and hold the files, the base model and the channels against it.
+
+    Raises FacescriptError (`bad_adapter`) that says what does not fit.
+    """
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        made_for, files = found["base"], dict(found["files"])
+        config, decoding = SlotsConfig.from_dict(found["slots"]), Decoding(**found["decoding"])
+        channels, version = list(found["channels"]), found["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FacescriptError("bad_adapter", f"The adapter's {folder / MANIFEST} cannot be read: {error}.", _AGAIN) from error
+    if version != _FORMAT:
+        raise FacescriptError("bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN)
+    for name, digest in files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts or _digest(folder / name) != digest:
+            raise FacescriptError("bad_adapter", f"The adapter's file {folder / name} is missing or was changed.", _AGAIN)
+    if READER not in files:
+        raise FacescriptError("bad_adapter", f"The adapter in {folder} has no {READER}.", _AGAIN)
+    if made_for != describe_base(model):
+        raise FacescriptError(
+            "bad_adapter", f"The adapter was trained for {made_for}, not for {describe_base(model)}.", "Run Set Up again."
+        )
+    if channels != [channel.name for channel in CHANNELS] or config.names != SLOTS:
+        raise FacescriptError("bad_adapter", "The adapter was trained for other channels or another order.", _AGAIN)
+    return Adapter(folder, config, decoding)
+
+
+def describe_base(model: Any) -> dict[str, object]:
+    """What an adapter depends on in its base model."""
+    config = model.config
+    return {
+        "name": EMBEDDED_MODEL,
+        "hidden": int(config.hidden_size),
+        "layers": int(config.num_hidden_layers),
+        "vocabulary": int(config.vocab_size),
+    }
+
+
+def write_manifest(folder: Path, model: Any, config: SlotsConfig, decoding: Decoding) -> None:
+    """Describe the files that are in `folder`, so that `check` accepts them and no others."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors"))
+    names += sorted(path.relative_to(folder).as_posix() for path in folder.rglob("adapter_config.json"))
+    found = {
+        "format": _FORMAT,
+        "base": describe_base(model),
+        "channels": [channel.name for channel in CHANNELS],
+        "slots": config.to_dict(),
+        "decoding": asdict(decoding),
+        "files": {name: _digest(folder / name) for name in names},
+    }
+    (folder / MANIFEST).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Training the planner: a LoRA on the upper layers, so that the base model writes beats as the corpus does.
+
+A performance is one sequence: the scene, its moments with how many beats each takes, and every beat's description.
+Attention makes it a tree: a moment sees the scene, a beat sees the scene and its moment, and nothing sees its neighbours,
+since all beats are written at once when the planner is used. So one pass over a performance trains all its beats.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.nn import functional
+
+from ..inference import prompts
+from ..inference.examples import Examples
+from ..performance import Performance
+from .alignment import align
+from .mirroring import mirror
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A performance as the planner is trained on it.
+
+    `ids` and `positions` (T,); `parents` (T,) the segment of each token and `sees` the segments that a segment sees;
+    `labels` (T,) the token that should follow each, or -100.
+    """
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    segments: tuple[int, ...]
+    sees: tuple[tuple[int, ...], ...]
+    labels: tuple[int, ...]
+
+
+def tree(tokenizer: Any, performance: Performance, like: Performance | None) -> Tree:
+    """Build the sequence of one performance."""
+    ids: list[int] = []
+    positions: list[int] = []
+    segments: list[int] = []
+    labels: list[int] = []
+    sees: list[tuple[int, ...]] = []
+
+    def add(text: str, start: int, seen: tuple[int, ...], answer: str = "") -> int:
+        asked, written = _tokens(tokenizer, text), _tokens(tokenizer, answer)
+        # The answer's last token predicts nothing, so it need not be read.
+        row = asked + written[:-1]
+        ids.extend(row)
+        positions.extend(range(start, start + len(row)))
+        segments.extend([len(sees)] * len(row))
+        labels.extend([-100] * (len(row) - len(written)) + written)
+        sees.append((*seen, len(sees)))
+        return start + len(row)
+
+    brief = performance.brief
+    scene = add(prompts.plan_scene(brief, brief.script, like), 0, ())
+    played = align(performance)
+    for index, moment in enumerate(played):
+        parts = min(len(moment.keyframes), prompts.MOST_BEATS)
+        number = len(sees)
+        # A lone moment says little about how many beats it takes if they were more than can be asked for.
+        end = add(prompts.plan_moment(moment.words, index, len(played)), scene, (0,), f" {prompts.NUMBERS[parts - 1]}")
+        for part, keyframe in enumerate(moment.keyframes[:parts]):
+            text = f" {performance.keyframes[keyframe].text}\n"
+            add(prompts.plan_beat(part, parts), end, (0, number), text)
+    return Tree(tuple(ids), tuple(positions), tuple(segments), tuple(sees), tuple(labels))
+
+
+def _tokens(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+
+def attention(item: Tree) -> torch.Tensor:
+    """Which token sees which, (T, T) of bool: earlier ones in segments that its own may see."""
+    segments, positions = torch.tensor(item.segments), torch.tensor(item.positions)
+    allowed = torch.zeros(len(item.sees), len(item.sees), dtype=torch.bool)
+    for segment, seen in enumerate(item.sees):
+        allowed[segment, list(seen)] = True
+    return allowed[segments][:, segments] & (positions[None] <= positions[:, None])
+
+
+@dataclass(frozen=True)
+class PlannerRecipe:
+    """How the planner is trained; `frozen` layers from below have no LoRA and need no way back."""
+
+    epochs: float = 2.0
+    rate: float = 4e-4
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    frozen: int = 10
+    batch: int = 4
+    warmup: float = 0.05
+    seed: int = 1
+
+
+def lora(model: Any, recipe: PlannerRecipe) -> Any:
+    """The base model with a new LoRA in float32 on all products of its upper layers."""
+    from peft import LoraConfig, get_peft_model
+
+    count = model.config.num_hidden_layers
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        layers_to_transform=list(range(recipe.frozen, count)),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config, adapter_name="planner", autocast_adapter_dtype=True)
+
+
+def losses(model: Any, item: Tree) -> torch.Tensor:
+    """Cross-entropy of every labelled token, (labels,)."""
+    labels = torch.tensor(item.labels)
+    wanted = (labels >= 0).nonzero()[:, 0]
+    bias = torch.zeros(1, 1, len(item.ids), len(item.ids), dtype=torch.bfloat16)
+    bias.masked_fill_(~attention(item), torch.finfo(torch.bfloat16).min)
+    out = model(
+        input_ids=torch.tensor([item.ids]),
+        position_ids=torch.tensor([item.positions]),
+        attention_mask=bias,
+        logits_to_keep=wanted,
+        use_cache=False,
+    )
+    return functional.cross_entropy(out.logits[0].float(), labels[wanted], reduction="none")
+
+
+def train(local: Any, performances: Sequence[Performance], dev: Sequence[Performance], recipe: PlannerRecipe, out: Path) -> None:
+    """Train and save into `out`, every 200 steps too; goes on from what is there."""
+    accelerator = Accelerator(cpu=True)
+    torch.manual_seed(recipe.seed)
+    model = lora(local.model, recipe)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    per_epoch = len(performances) // recipe.batch
+    total = int(per_epoch * recipe.epochs)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total, pct_start=recipe.warmup, anneal_strategy="cos", cycle_momentum=False)
+    model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
+    examples = Examples(performances)
+    state = out / "state"
+    step = 0
+    if (out / "step.json").is_file():
+        step = json.loads((out / "step.json").read_text())["step"]
+        accelerator.load_state(str(state))
+    checked = [tree(local.tokenizer, p, _like(examples, p)) for p in dev]
+    begin, tokens, seen = time.monotonic(), 0, []
+    first = step
+    while step < total:
+        draw = random.Random(recipe.seed * 1000 + step // per_epoch)
+        order = draw.sample(range(len(performances)), len(performances))
+        place = step % per_epoch * recipe.batch
+        model.train()
+        for number in order[place : place + recipe.batch]:
+            performance = performances[number]
+            # In every second epoch the other way round.
+            flip = (number + step // per_epoch) % 2 == 1
+            like = _like(examples, performance) if random.Random(f"{step}-{number}").random() < 0.85 else None
+            if flip:
+                performance, like = mirror(performance), like and mirror(like)
+            item = tree(local.tokenizer, performance, like)
+            found = losses(model, item)
+            accelerator.backward(found.mean() / recipe.batch)
+            tokens += len(item.ids)
+            seen.append(float(found.detach().mean()))
+        accelerator.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        step += 1
+        if step % 25 == 0:
+            spent = time.monotonic() - begin
+            print(f"step {step} of {total}: loss {sum(seen) / len(seen):.3f}, {tokens / spent:.0f} tokens/s, {spent / (step - first) * (total - step):.0f} s left", flush=True)
+            seen = []
+        if step % 200 == 0 or step == total:
+            model.eval()
+            with torch.inference_mode():
+                value = torch.cat([losses(model, item) for item in checked]).mean()
+            print(f"step {step}: dev loss {float(value):.4f}", flush=True)
+            accelerator.save_state(str(state))
+            model.save_pretrained(out)
+            (out / "step.json").write_text(json.dumps({"step": step}))
+
+
+def _like(examples: Examples, performance: Performance) -> Performance | None:
+    """The nearest other performance; of those whose script is the same words, none."""
+    brief = performance.brief
+    for found in examples.performances_like(brief.script, brief.emotion, 3):
+        if found.brief.id != brief.id and found.brief.script != brief.script:
+            return found
+    return None
