@@ -54,7 +54,7 @@ def bench_decoding(models: Path, quantizations: Sequence[str] = ("nf4", "bf16"))
     from ..inference.options import EMBEDDED_MODEL
 
     print("Seconds per keyframe: skeleton decoder against model.generate (greedy, same prompt, as many tokens)")
-    print(f"{EMBEDDED_MODEL}; {_machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{EMBEDDED_MODEL}; {machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"{time.strftime('%Y-%m-%d %H:%M')}\n")
     print(f"{'':6}{'skeleton, cold':>16}{'skeleton':>10}{'generate':>10}{'tokens':>8}{'ratio':>8}")
     results = []
@@ -114,7 +114,7 @@ def _measure(folder: Path, quantization: str) -> Result:
     return Result(quantization, cold, shared, plain, count)
 
 
-def _machine() -> str:
+def machine() -> str:
     import os
 
     name = platform.processor() or platform.machine()

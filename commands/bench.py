@@ -10,7 +10,7 @@ import sys
 from ..inference.runtime import Runtime
 from . import PYTHON, RUNTIME
 
-BENCHMARKS = ("timeline", "decoding")
+BENCHMARKS = ("timeline", "decoding", "embedded")
 
 
 def main(arguments: list[str]) -> int:
@@ -26,6 +26,10 @@ def main(arguments: list[str]) -> int:
         from ..benchmarks import timeline
 
         timeline.run()
+    elif names[0] == "embedded":
+        from ..benchmarks import embedded
+
+        embedded.bench_embedded(Runtime(RUNTIME).models)
     else:
         from ..benchmarks import decoding
 

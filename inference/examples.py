@@ -16,7 +16,7 @@ from pathlib import Path
 from ..performance import Keyframe, Performance, jsonl
 
 _WORD = re.compile(r"[a-z']+")
-DATA = Path(__file__).parent / "data" / "performances.jsonl"
+DATA = Path(__file__).parent / "data" / "performances"
 
 
 class Index:
@@ -59,9 +59,9 @@ class Examples:
         self._by_script = Index([f"{p.brief.script} {p.brief.emotion} {p.brief.emotion}" for p in self._performances])
 
     @classmethod
-    def load(cls, path: Path = DATA) -> Examples:
-        """Read them from a file of JSON lines; none if there is no such file."""
-        return cls(list(jsonl.read_performances(path)) if path.is_file() else [])
+    def load(cls, folder: Path = DATA) -> Examples:
+        """Read them from a folder's files of JSON lines; none if there is no such folder."""
+        return cls([found for path in sorted(folder.glob("*.jsonl")) for found in jsonl.read_performances(path)])
 
     def keyframes_like(self, description: str, count: int) -> list[tuple[Performance, Keyframe]]:
         """Up to `count` keyframes whose description is most like `description`, the most alike first."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The corpus: hand-written performances, in three parts that share no entry and no near-duplicate.
 
-The first 1,480 are shipped as the worker's examples (`inference/data/performances.jsonl`); `training/corpus` adds to
-them. `training/splits.json` names the entries of the development and the test part by id. Both were drawn from the
-first 1,480, from every theme alike and before anything was added. All others train, but for those whose script is
-nearly one of a held-out entry.
+They are in `inference/data/performances`, since they are shipped as the planner's examples too: 1,480 in
+`first.jsonl`, and what was written later. `training/splits.json` names the entries of the development and the test
+part by id. Both were drawn from the first 1,480, from every theme alike and before anything was added. All others
+train, but for those whose script is nearly one of a held-out entry.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..inference.examples import DATA
 from ..performance import Performance
 from ..performance.jsonl import read_performances
 
 HERE = Path(__file__).parent
-FIRST = HERE.parent / "inference" / "data" / "performances.jsonl"
-MORE = HERE / "corpus"
+FIRST = DATA / "first.jsonl"
 SPLITS = HERE / "splits.json"
 
 # Two scripts that share this much of their words are one situation told twice.
@@ -41,7 +41,7 @@ def load() -> Corpus:
     named = json.loads(SPLITS.read_text(encoding="utf-8"))
     held = {entry: name for name in ("dev", "test") for entry in named[name]}
     parts: dict[str, list[Performance]] = {"train": [], "dev": [], "test": []}
-    for path in (FIRST, *sorted(MORE.glob("*.jsonl"))):
+    for path in (FIRST, *sorted(path for path in DATA.glob("*.jsonl") if path != FIRST)):
         for performance in read_performances(path):
             parts[held.get(performance.brief.id, "train")].append(performance)
     known = [words(p.brief.script) for p in (*parts["dev"], *parts["test"])]

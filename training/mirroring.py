@@ -12,12 +12,15 @@ from ..performance import Performance
 _NOT_A_SIDE = (
     r"all right|right (?:away|now(?! [;,])|here|there|then|thing|answer|words?|moment|time|up to the|about)"
     r"|(?:not|just|that's|it's|you're|your) right\b(?! (?:eye|brow|cheek|corner|side|lid|hand))"
-    r"|(?:nothing|little|what's|has|have|had|he|she|they|is|are|was|were) left\b(?! (?:eye|brow|cheek|corner|side|lid|of))"
+    r"|(?:nothing|little|what's|has|have|had|he|she|they|is|are|was|were) left\b"
+    r"(?! (?:eye|brow|cheek|corner|side|lid|of))"
     r"|left (?:him|her|them|it|me|us|you|behind|ajar|hanging|open|(?:slightly )?apart|slack|loose|standing|alone|unsaid"
     r"|out of|cold|swimming|on the face)"
 )
 _TOKEN = re.compile(rf"(?P<kept>\b(?:{_NOT_A_SIDE})\b)|\b(?P<side>left|right)(?P<rest>ward|wards|ie|most)?\b", re.I)
-_LETTER = re.compile(r"(?<=\d[A-E])[LR]\b|\b[LR](?=(?:AU)?\d)|\b[LR](?= (?:side|only|AU))|\((?:L|R)\)|(?<=AU\d)[LR]\b|(?<=AU\d\d)[LR]\b")
+_LETTER = re.compile(
+    r"(?<=\d[A-E])[LR]\b|\b[LR](?=(?:AU)?\d)|\b[LR](?= (?:side|only|AU))|\((?:L|R)\)|(?<=AU\d)[LR]\b|(?<=AU\d\d)[LR]\b"
+)
 _OTHER = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "LEFT": "RIGHT", "RIGHT": "LEFT"}
 
 

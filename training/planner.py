@@ -2,13 +2,15 @@
 """Training the planner: a LoRA on the upper layers, so that the base model writes beats as the corpus does.
 
 A performance is one sequence: the scene, its moments with how many beats each takes, and every beat's description.
-Attention makes it a tree: a moment sees the scene, a beat sees the scene and its moment, and nothing sees its neighbours,
-since all beats are written at once when the planner is used. So one pass over a performance trains all its beats.
+Attention makes it a tree: a moment sees the scene, a beat sees the scene and its moment, and nothing sees its
+neighbours, since all beats are written at once when the planner is used. So one pass over a performance trains all
+its beats.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -25,6 +27,10 @@ from ..inference.examples import Examples
 from ..performance import Performance
 from .alignment import align
 from .mirroring import mirror
+
+
+_SAVE_EVERY = 100
+_STEP = "step.json"
 
 
 @dataclass(frozen=True)
@@ -90,16 +96,21 @@ def attention(item: Tree) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class PlannerRecipe:
-    """How the planner is trained; `frozen` layers from below have no LoRA and need no way back."""
+    """How the planner is trained.
 
-    epochs: float = 2.0
+    `frozen` layers from below have no LoRA and need no way back; of the performances, the share `shown` is trained with
+    a similar one in sight.
+    """
+
+    epochs: float = 1.0
     rate: float = 4e-4
     rank: int = 16
     alpha: int = 32
-    dropout: float = 0.05
-    frozen: int = 10
+    dropout: float = 0.0
+    frozen: int = 14
     batch: int = 4
     warmup: float = 0.05
+    shown: float = 0.7
     seed: int = 1
 
 
@@ -107,6 +118,8 @@ def lora(model: Any, recipe: PlannerRecipe) -> Any:
     """The base model with a new LoRA in float32 on all products of its upper layers."""
     from peft import LoraConfig, get_peft_model
 
+    # Torch's own attention is slower on the way back, in 16 bits on a CPU.
+    model.set_attn_implementation("eager")
     count = model.config.num_hidden_layers
     config = LoraConfig(
         r=recipe.rank,
@@ -135,60 +148,78 @@ def losses(model: Any, item: Tree) -> torch.Tensor:
     return functional.cross_entropy(out.logits[0].float(), labels[wanted], reduction="none")
 
 
-def train(local: Any, performances: Sequence[Performance], dev: Sequence[Performance], recipe: PlannerRecipe, out: Path) -> None:
-    """Train and save into `out`, every 200 steps too; goes on from what is there."""
-    accelerator = Accelerator(cpu=True)
+def train(
+    local: Any, performances: Sequence[Performance], dev: Sequence[Performance], recipe: PlannerRecipe, out: Path
+) -> None:
+    """Train a LoRA and save it into `out`, every _SAVE_EVERY steps too; goes on from what is there."""
     torch.manual_seed(recipe.seed)
+    accelerator = Accelerator(cpu=True)
     model = lora(local.model, recipe)
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
     per_epoch = len(performances) // recipe.batch
     total = int(per_epoch * recipe.epochs)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total, pct_start=recipe.warmup, anneal_strategy="cos", cycle_momentum=False)
-    model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
+    optimizer = torch.optim.AdamW(weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    pace = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: _pace(done, total, recipe.warmup))
+    model, optimizer, pace = accelerator.prepare(model, optimizer, pace)
     examples = Examples(performances)
-    state = out / "state"
-    step = 0
-    if (out / "step.json").is_file():
-        step = json.loads((out / "step.json").read_text())["step"]
-        accelerator.load_state(str(state))
     checked = [tree(local.tokenizer, p, _like(examples, p)) for p in dev]
-    begin, tokens, seen = time.monotonic(), 0, []
-    first = step
-    while step < total:
-        draw = random.Random(recipe.seed * 1000 + step // per_epoch)
-        order = draw.sample(range(len(performances)), len(performances))
-        place = step % per_epoch * recipe.batch
+    first = _resume(accelerator, out)
+    begin, seen = time.monotonic(), []
+    for step in range(first, total):
         model.train()
-        for number in order[place : place + recipe.batch]:
-            performance = performances[number]
-            # In every second epoch the other way round.
-            flip = (number + step // per_epoch) % 2 == 1
-            like = _like(examples, performance) if random.Random(f"{step}-{number}").random() < 0.85 else None
-            if flip:
-                performance, like = mirror(performance), like and mirror(like)
-            item = tree(local.tokenizer, performance, like)
-            found = losses(model, item)
-            accelerator.backward(found.mean() / recipe.batch)
-            tokens += len(item.ids)
-            seen.append(float(found.detach().mean()))
+        for performance, like in _pick(performances, examples, step, per_epoch, recipe):
+            found = losses(model, tree(local.tokenizer, performance, like)).mean()
+            accelerator.backward(found / recipe.batch)
+            seen.append(float(found.detach()))
         accelerator.clip_grad_norm_(weights, 1.0)
         optimizer.step()
-        schedule.step()
+        pace.step()
         optimizer.zero_grad()
-        step += 1
-        if step % 25 == 0:
-            spent = time.monotonic() - begin
-            print(f"step {step} of {total}: loss {sum(seen) / len(seen):.3f}, {tokens / spent:.0f} tokens/s, {spent / (step - first) * (total - step):.0f} s left", flush=True)
-            seen = []
-        if step % 200 == 0 or step == total:
+        done = step + 1
+        if done % _SAVE_EVERY == 0 or done == total:
+            left = (time.monotonic() - begin) / (done - first) * (total - done)
             model.eval()
             with torch.inference_mode():
-                value = torch.cat([losses(model, item) for item in checked]).mean()
-            print(f"step {step}: dev loss {float(value):.4f}", flush=True)
-            accelerator.save_state(str(state))
+                value = float(torch.cat([losses(model, item) for item in checked]).mean())
+            print(
+                f"step {done} of {total}: loss {sum(seen) / len(seen):.3f}, dev {value:.3f}, {left:.0f} s left",
+                flush=True,
+            )
+            seen = []
+            accelerator.save_state(str(out / "state"))
             model.save_pretrained(out)
-            (out / "step.json").write_text(json.dumps({"step": step}))
+            (out / _STEP).write_text(json.dumps({"step": done}), encoding="utf-8")
+
+
+def _resume(accelerator: Accelerator, out: Path) -> int:
+    """Load what an earlier run saved; the step to go on from, 0 if there is nothing."""
+    if not (out / _STEP).is_file():
+        return 0
+    accelerator.load_state(str(out / "state"))
+    return int(json.loads((out / _STEP).read_text(encoding="utf-8"))["step"])
+
+
+def _pick(
+    performances: Sequence[Performance], examples: Examples, step: int, per_epoch: int, recipe: PlannerRecipe
+) -> list[tuple[Performance, Performance | None]]:
+    """The performances of one step, each with a similar one to show; the same for the same step, always."""
+    epoch, place = divmod(step, per_epoch)
+    order = random.Random(recipe.seed * 1000 + epoch).sample(range(len(performances)), len(performances))
+    found = []
+    for number in order[place * recipe.batch : (place + 1) * recipe.batch]:
+        performance = performances[number]
+        shown = random.Random(f"{step}-{number}").random() < recipe.shown
+        like = _like(examples, performance) if shown else None
+        # In every second epoch the other way round.
+        if (number + epoch) % 2:
+            performance, like = mirror(performance), like and mirror(like)
+        found.append((performance, like))
+    return found
+
+
+def _pace(done: int, total: int, warmup: float) -> float:
+    """A linear warm-up, then a cosine to zero."""
+    return min(1.0, (done + 1) / max(1.0, warmup * total)) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, done / total)))
 
 
 def _like(examples: Examples, performance: Performance) -> Performance | None:

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Training the slots poser: first the reader on the frozen base's cached states, then with a LoRA through it."""
+"""Training the slots poser: first the reader on the frozen base's cached states, then a LoRA through it."""
 
 from __future__ import annotations
 
+import json
+import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 from torch.nn import functional
 
 from ..inference.worker import slots
 from ..inference.worker.slots import BINS, Reading, SlotReader
 from ..performance import Performance
-from .metrics import slot_figures
 from .states import States
 
 _GRID = torch.linspace(0.0, 1.0, BINS)
+# Weights saved while training goes on, in steps.
+_SAVE_EVERY = 200
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,17 @@ def examples(tokenizer: object, performances: Sequence[Performance], describe: b
 
 
 @dataclass(frozen=True)
+class Source:
+    """Examples with their cached states, and the share of them that an epoch sees."""
+
+    examples: Sequence[Example]
+    states: States
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How a reader is trained; `absolute` and `square` weigh the errors of the mean beside the cross-entropy."""
+    """How a reader is trained; `absolute` weighs the mean's absolute error beside the cross-entropy."""
 
     epochs: float
     rate: float = 1e-3
@@ -64,121 +79,260 @@ def loss(logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe) -> torch.T
     picked = [logs.gather(-1, (place + step).clamp(0, BINS - 1)[..., None])[..., 0] for step in (-1, 0, 1)]
     side = recipe.smoothing / 2
     entropy = -(side * picked[0] + (1 - 2 * side) * picked[1] + side * picked[2]).mean()
-    mean = (logs.exp() * _GRID).sum(dim=-1)
-    away = mean - targets
+    away = (logs.exp() * _GRID).sum(dim=-1) - targets
     return entropy + recipe.absolute * away.abs().mean() + recipe.square * away.square().mean()
 
 
 @dataclass
 class Batch:
-    """Several texts at once: what the reader takes, for every keyframe of them."""
+    """Several texts at once: their cached `states`, and what the reader takes for every keyframe of them."""
 
     states: list[torch.Tensor]
+    padding: torch.Tensor
     rows: torch.Tensor
     where: torch.Tensor
     targets: torch.Tensor
 
 
-def collate(picked: Sequence[Example], states: Sequence[torch.Tensor], keep: Callable[[torch.Tensor], torch.Tensor] | None = None) -> Batch:
-    """Pad texts to one length. `states` (T, layers, hidden) each; `keep` may hide tokens (P, T) at random."""
+def collate(picked: Sequence[Example], states: Sequence[torch.Tensor], dropout: float = 0.0) -> Batch:
+    """Pad texts to one length. `states` (T, layers, hidden) each; `dropout` is the share of tokens hidden at random."""
     longest = max(len(example.reading.ids) for example in picked)
-    layers, width = states[0].shape[1:]
-    stacked = torch.zeros(len(picked), longest, layers, width, dtype=states[0].dtype)
+    stacked = torch.zeros(len(picked), longest, *states[0].shape[1:], dtype=states[0].dtype)
     segments = torch.full((len(picked), longest), -1)
-    rows, keyframes = [], []
+    rows: list[int] = []
+    keyframes: list[int] = []
     for number, example in enumerate(picked):
         length = len(example.reading.ids)
         stacked[number, :length] = states[number]
         segments[number, :length] = torch.tensor(example.reading.segments)
         rows += [number] * len(example.targets)
-        keyframes += list(range(1, len(example.targets) + 1))
+        keyframes += range(1, len(example.targets) + 1)
     row = torch.tensor(rows)
     where = slots.relations(segments[row], torch.tensor(keyframes))
-    if keep is not None:
-        where = where * keep(where)[..., None]
-    targets = torch.cat([example.targets for example in picked])
-    return Batch(list(stacked.unbind(dim=2)), row, where, targets)
-
-
-def run(reader: SlotReader, batch: Batch) -> torch.Tensor:
-    """Logits (keyframes, slots, bins) of a batch."""
-    with torch.autocast("cpu", torch.bfloat16):
-        return reader(batch.states, batch.rows, batch.where)
+    if dropout:
+        where = where * (torch.rand(where.shape[:2]) >= dropout)[..., None]
+    return Batch(
+        list(stacked.unbind(dim=2)), segments < 0, row, where, torch.cat([example.targets for example in picked])
+    )
 
 
 def in_batches(data: Sequence[Example], size: int, draw: random.Random | None) -> list[list[int]]:
     """Numbers of examples in batches of like lengths; shuffled if `draw` is given."""
     order = list(range(len(data)))
+    # Sorted within pools, so that lengths are alike and batches still differ from epoch to epoch.
+    pool = size * 20 if draw else len(order)
     if draw:
         draw.shuffle(order)
-        # Sorted within pools, so that lengths are alike and batches still differ from epoch to epoch.
-        pool = size * 20
-        order = [i for s in range(0, len(order), pool) for i in sorted(order[s : s + pool], key=lambda i: len(data[i].reading.ids))]
-    else:
-        order.sort(key=lambda i: len(data[i].reading.ids))
+    pools = [order[start : start + pool] for start in range(0, len(order), pool)]
+    order = [i for part in pools for i in sorted(part, key=lambda i: len(data[i].reading.ids))]
     found = [order[start : start + size] for start in range(0, len(order), size)]
     if draw:
         draw.shuffle(found)
     return found
 
 
+def epochs(sources: Sequence[Source], recipe: Recipe) -> Iterator[tuple[int, int, Source, list[int]]]:
+    """Yield (step, of how many, source, numbers of its examples) over all epochs."""
+    draw = random.Random(recipe.seed)
+    each = [max(1, round(s.share * math.ceil(len(s.examples) / recipe.batch))) for s in sources]
+    total = int(sum(each) * recipe.epochs)
+    step = 0
+    while step < total:
+        plan = []
+        for source, count in zip(sources, each, strict=True):
+            plan += [(source, numbers) for numbers in in_batches(source.examples, recipe.batch, draw)[:count]]
+        draw.shuffle(plan)
+        for source, numbers in plan[: total - step]:
+            yield step, total, source, numbers
+            step += 1
+
+
+class Run(nn.Module):
+    """A reader, and the base model's upper layers with a LoRA if they learn with it."""
+
+    def __init__(self, reader: SlotReader, model: Any = None) -> None:
+        super().__init__()
+        self.reader = reader
+        self.upper = Upper(model, reader.config.layers[-2:]) if model is not None else None
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits (keyframes, slots, bins)."""
+        states = batch.states
+        if self.upper is not None:
+            states = [*states[:-1], self.upper(states[-2], batch.padding)]
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.reader(states, batch.rows, batch.where)
+
+
+class Upper(nn.Module):
+    """The base model's layers between two hidden states that the reader sees, from the lower one's cached values."""
+
+    def __init__(self, model: Any, layers: tuple[int, ...]) -> None:
+        super().__init__()
+        core = model.get_base_model().model
+        first, last = layers
+        self.layers = nn.ModuleList(list(core.layers)[first:last])
+        self.norm = core.norm
+        self.rotary = core.rotary_emb
+
+    def forward(self, hidden: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
+        """(B, T, hidden) from the same; `padding` (B, T) is on the right, where a causal model never looks."""
+        length = hidden.shape[1]
+        positions = torch.arange(length)[None]
+        bias = torch.full((length, length), torch.finfo(hidden.dtype).min, dtype=hidden.dtype).triu(1)[None, None]
+        angles = self.rotary(hidden, positions)
+        for layer in self.layers:
+            hidden = layer(hidden, attention_mask=bias, position_ids=positions, position_embeddings=angles)
+        return self.norm(hidden)
+
+
 @torch.inference_mode()
-def predict(reader: SlotReader, data: Sequence[Example], states: States, size: int = 32) -> torch.Tensor:
+def predict(run: Run, source: Source, size: int = 32) -> torch.Tensor:
     """Probabilities (keyframes, slots, bins), in the examples' order."""
-    reader.eval()
-    found: list[torch.Tensor] = [torch.empty(0)] * len(data)
-    for numbers in in_batches(data, size, None):
-        batch = collate([data[i] for i in numbers], [states[i] for i in numbers])
-        chances = torch.softmax(run(reader, batch).float(), dim=-1)
-        for place, part in zip(numbers, chances.split([len(data[i].targets) for i in numbers]), strict=True):
+    run.eval()
+    found: list[torch.Tensor] = [torch.empty(0)] * len(source.examples)
+    for numbers in in_batches(source.examples, size, None):
+        picked = [source.examples[i] for i in numbers]
+        chances = torch.softmax(run(collate(picked, [source.states[i] for i in numbers])).float(), dim=-1)
+        for place, part in zip(numbers, chances.split([len(example.targets) for example in picked]), strict=True):
             found[place] = part
     return torch.cat(found)
 
 
-def train_reader(
-    reader: SlotReader,
-    sets: Sequence[tuple[Sequence[Example], States, float]],
+def train(
+    run: Run,
+    sources: Sequence[Source],
     recipe: Recipe,
-    measure: Callable[[SlotReader, float], None] | None = None,
-) -> SlotReader:
-    """Train on cached states; each set with the share of it that an epoch sees. Returns the averaged weights."""
-    draw = random.Random(recipe.seed)
+    saved: Path,
+    measure: Callable[[Run, int], None] = lambda run, step: None,
+    lora_rate: float = 2e-4,
+) -> None:
+    """Train and leave the moving average of the weights in `run`; goes on from `saved`, which it writes as it goes.
+
+    AdamW with a linear warm-up and a cosine to zero; `measure` is called with the averaged weights from time to time.
+    """
     torch.manual_seed(recipe.seed)
-    plain = [p for n, p in reader.named_parameters() if p.ndim < 2 or n in ("query", "bias")]
-    heavy = [p for n, p in reader.named_parameters() if not (p.ndim < 2 or n in ("query", "bias"))]
-    optimizer = torch.optim.AdamW([{"params": heavy, "weight_decay": recipe.decay}, {"params": plain, "weight_decay": 0.0}], lr=recipe.rate, betas=(0.9, 0.98))
-    per_epoch = sum(max(1, round(share * len(data) / recipe.batch)) for data, _, share in sets)
-    total = int(per_epoch * recipe.epochs)
-    average = torch.optim.swa_utils.AveragedModel(reader, avg_fn=lambda old, new, count: old + (new - old) * (1 - min(recipe.average, (1 + float(count)) / (10 + float(count)))))
-    step, begin, epoch = 0, time.monotonic(), 0
-    while step < total:
-        plan = [(n, numbers) for n, (data, _, share) in enumerate(sets) for numbers in _part(in_batches(data, recipe.batch, draw), share)]
-        draw.shuffle(plan)
-        reader.train()
-        seen = 0.0
-        for which, numbers in plan:
-            data, states, _ = sets[which]
-            done = step / total
-            rate = recipe.rate * min(1.0, (step + 1) / max(1.0, recipe.warmup * total)) * (0.5 + 0.5 * np.cos(np.pi * done)) + 1e-6
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            batch = collate([data[i] for i in numbers], [states[i] for i in numbers], lambda where: torch.rand(where.shape[:2]) >= recipe.token_dropout)
-            value = loss(run(reader, batch), batch.targets, recipe)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-            optimizer.step()
-            average.update_parameters(reader)
-            seen += float(value.detach())
-            step += 1
-            if step >= total:
-                break
-        epoch += 1
-        print(f"epoch {epoch}: step {step} of {total}, loss {seen / len(plan):.4f}, {time.monotonic() - begin:.0f} s", flush=True)
-        if measure:
-            measure(average.module, step / total)
-    return average.module
+    learning = {name: p for name, p in run.named_parameters() if p.requires_grad}
+    groups = [
+        {
+            "params": [p for n, p in learning.items() if not n.startswith("upper") and p.ndim > 1],
+            "weight_decay": recipe.decay,
+        },
+        {"params": [p for n, p in learning.items() if not n.startswith("upper") and p.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": [p for n, p in learning.items() if n.startswith("upper")],
+            "weight_decay": 0.01,
+            "scale": lora_rate / recipe.rate,
+        },
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.rate, betas=(0.9, 0.98))
+    average = {name: p.detach().clone() for name, p in learning.items()}
+    first = _resume(saved, optimizer, learning, average)
+    begin, seen = time.monotonic(), []
+    for step, total, source, numbers in epochs(sources, recipe):
+        if step < first:
+            continue
+        factor = min(1.0, (step + 1) / max(1.0, recipe.warmup * total)) * (0.5 + 0.5 * math.cos(math.pi * step / total))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate * factor * group.get("scale", 1.0)
+        run.train()
+        batch = collate(
+            [source.examples[i] for i in numbers], [source.states[i] for i in numbers], recipe.token_dropout
+        )
+        value = loss(run(batch), batch.targets, recipe)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(list(learning.values()), 1.0)
+        optimizer.step()
+        kept = min(recipe.average, (step + 2) / (step + 11))
+        for name, p in learning.items():
+            average[name].lerp_(p.detach(), 1.0 - kept)
+        seen.append(float(value.detach()))
+        if (step + 1) % _SAVE_EVERY == 0 or step + 1 == total:
+            spent = time.monotonic() - begin
+            left = spent / (step + 1 - first) * (total - step - 1)
+            print(f"step {step + 1} of {total}: loss {sum(seen) / len(seen):.4f}, {left:.0f} s left", flush=True)
+            seen = []
+            with _exchanged(learning, average):
+                measure(run, step + 1)
+            _save(saved, step + 1, optimizer, learning, average)
+    with torch.no_grad():
+        for name, p in learning.items():
+            p.copy_(average[name])
 
 
-def _part(batches: list[list[int]], share: float) -> list[list[int]]:
-    return batches[: max(1, round(share * len(batches)))]
+class _exchanged:
+    """Puts the averaged weights into the model for a while."""
+
+    def __init__(self, learning: dict[str, nn.Parameter], average: dict[str, torch.Tensor]) -> None:
+        self._pairs = [(p, average[name]) for name, p in learning.items()]
+
+    def __enter__(self) -> None:
+        self._kept = [p.detach().clone() for p, _ in self._pairs]
+        self._put([a for _, a in self._pairs])
+
+    def __exit__(self, *_: object) -> None:
+        self._put(self._kept)
+
+    @torch.no_grad()
+    def _put(self, values: list[torch.Tensor]) -> None:
+        for (p, _), value in zip(self._pairs, values, strict=True):
+            p.copy_(value)
+
+
+def _save(
+    path: Path, step: int, optimizer: Any, learning: dict[str, nn.Parameter], average: dict[str, torch.Tensor]
+) -> None:
+    flat = {f"weight:{name}": p.detach() for name, p in learning.items()}
+    flat |= {f"average:{name}": value for name, value in average.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        flat |= {f"optimizer:{number}:{key}": torch.as_tensor(value) for key, value in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in flat.items()}, partial, metadata={"step": json.dumps(step)})
+    partial.replace(path)
+
+
+def _resume(path: Path, optimizer: Any, learning: dict[str, nn.Parameter], average: dict[str, torch.Tensor]) -> int:
+    """Load what `_save` wrote; the step to go on from, 0 if there is nothing."""
+    if not path.is_file():
+        return 0
+    from safetensors import safe_open
+
+    flat = load_file(path)
+    with torch.no_grad():
+        for name, p in learning.items():
+            p.copy_(flat[f"weight:{name}"])
+            average[name].copy_(flat[f"average:{name}"])
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in flat.items():
+        if key.startswith("optimizer:"):
+            _, number, name = key.split(":")
+            state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    with safe_open(path, "pt") as stream:
+        return int(json.loads(stream.metadata()["step"]))
+
+
+def lora(model: Any, layers: tuple[int, ...], rank: int = 16, alpha: int = 32) -> Any:
+    """The base model with a new LoRA in float32 on all products of the layers between the last two that are read."""
+    from peft import LoraConfig, get_peft_model
+
+    # Torch's own attention is slower on the way back, in 16 bits on a CPU.
+    model.set_attn_implementation("eager")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        layers_to_transform=list(range(*layers[-2:])),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config, adapter_name="poser", autocast_adapter_dtype=True)
+
+
+def start(reader: SlotReader, sources: Sequence[Source]) -> None:
+    """Start the reader's biases from how often each strength of each slot is seen."""
+    places = torch.cat([example.targets for source in sources for example in source.examples]) * (BINS - 1)
+    often = functional.one_hot(places.round().long(), BINS).float().mean(dim=0)
+    with torch.no_grad():
+        reader.bias.copy_((often + 1e-3).log())

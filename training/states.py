@@ -21,7 +21,7 @@ _BATCH_TOKENS = 2048
 
 @dataclass(frozen=True)
 class States:
-    """Hidden states of many texts: of each, `arrays[which]` (tokens, layers, hidden) in bf16 and its first and last token."""
+    """Hidden states of many texts, in bf16: of each, its array (tokens, layers, hidden) and its tokens there."""
 
     arrays: tuple[torch.Tensor, ...]
     places: tuple[tuple[int, int, int], ...]
@@ -35,7 +35,9 @@ class States:
 def compute(trunk: Trunk, readings: Sequence[Reading], folder: Path, name: str, block: int = 128) -> States:
     """The states of all readings, in files of `block` texts; files that are there already are not made again."""
     arrays, places = [], []
-    for number, first in enumerate(tqdm(range(0, len(readings), block), desc=f"hidden states of {name}", mininterval=20)):
+    for number, first in enumerate(
+        tqdm(range(0, len(readings), block), desc=f"hidden states of {name}", mininterval=20)
+    ):
         part = readings[first : first + block]
         arrays.append(_block(trunk, part, folder))
         stops = np.cumsum([len(reading.ids) for reading in part]).tolist()

@@ -36,19 +36,47 @@ _PARTS = {
 _OFTEN = {"brows": 0.7, "eyes": 0.75, "nose and cheeks": 0.25, "mouth": 0.85, "head": 0.35}
 
 # Channels that cannot both be high on one face.
-_AGAINST = (
-    ("eyeWide", "eyeBlink"), ("eyeWide", "eyeSquint"), ("mouthSmile", "mouthFrown"), ("jawLeft", "jawRight"),
-    ("mouthLeft", "mouthRight"), ("gazeLeft", "gazeRight"), ("gazeUp", "gazeDown"), ("mouthPress", "jawOpen"),
-    ("browDown", "browOuterUp"), ("mouthPucker", "mouthStretch"), ("mouthPucker", "mouthSmile"), ("jawOpen", "mouthRollLower"),
-)  # fmt: skip
+_AGAINST = tuple(
+    tuple(pair.split())
+    for pair in (
+        "eyeWide eyeBlink",
+        "eyeWide eyeSquint",
+        "mouthSmile mouthFrown",
+        "jawLeft jawRight",
+        "mouthLeft mouthRight",
+        "gazeLeft gazeRight",
+        "gazeUp gazeDown",
+        "mouthPress jawOpen",
+        "browDown browOuterUp",
+        "mouthPucker mouthStretch",
+        "mouthPucker mouthSmile",
+        "jawOpen mouthRollLower",
+    )
+)
 
 # A word for the strength, and what it makes of a phrase's largest value.
 _STRENGTHS: tuple[tuple[str, float], ...] = (
-    ("{}, barely", 0.12), ("{}, just a hint", 0.15), ("{}, faintly", 0.2), ("{}, only slightly", 0.2), ("faint: {}", 0.2),
-    ("{}, a little", 0.25), ("{}, moderately", 0.45), ("{}, plainly", 0.45), ("{}, strongly", 0.75), ("{}, hard", 0.75),
-    ("strong: {}", 0.75), ("{}, intensely", 0.8), ("{}, as far as it goes", 1.0), ("{}, fully", 0.95), ("{}, to the extreme", 0.95),
-    ("{} (trace)", 0.12), ("{} (slight)", 0.25), ("{} (marked)", 0.6), ("{} (severe)", 0.8), ("{} (maximum)", 1.0),
-)  # fmt: skip
+    ("{}, barely", 0.12),
+    ("{}, just a hint", 0.15),
+    ("{}, faintly", 0.2),
+    ("{}, only slightly", 0.2),
+    ("faint: {}", 0.2),
+    ("{}, a little", 0.25),
+    ("{}, moderately", 0.45),
+    ("{}, plainly", 0.45),
+    ("{}, strongly", 0.75),
+    ("{}, hard", 0.75),
+    ("strong: {}", 0.75),
+    ("{}, intensely", 0.8),
+    ("{}, as far as it goes", 1.0),
+    ("{}, fully", 0.95),
+    ("{}, to the extreme", 0.95),
+    ("{} (trace)", 0.12),
+    ("{} (slight)", 0.25),
+    ("{} (marked)", 0.6),
+    ("{} (severe)", 0.8),
+    ("{} (maximum)", 1.0),
+)
 _HAS_STRENGTH = re.compile(
     r"faint|slight|hint|bare|trace|touch|bit\b|little|soft|gentl|subtl|strong|hard|wide|deep|full|extreme|intens|maxim|far|"
     r"complete|tight|high|low|half|third|quarter|shut|closed|fierce|huge|big|heav|AU\d|intensity|mild|modera|marked",
@@ -127,12 +155,16 @@ def _clash(one: Array, other: Array) -> bool:
     return any(one[INDEX[name]] * other[INDEX[name]] < 0 for name in ("headYaw", "headPitch", "headRoll"))
 
 
+_PAIRED = "eyeWide eyeBlink eyeSquint mouthSmile mouthFrown mouthPress browDown browOuterUp mouthStretch".split()
+_SINGLE = "jawLeft jawRight mouthLeft mouthRight jawOpen mouthPucker mouthRollLower".split()
 _STEMS = {
-    **{pair: (f"{pair}Left", f"{pair}Right") for pair in ("eyeWide", "eyeBlink", "eyeSquint", "mouthSmile", "mouthFrown",
-       "mouthPress", "browDown", "browOuterUp", "mouthStretch")},
-    **{single: (single,) for single in ("jawLeft", "jawRight", "mouthLeft", "mouthRight", "jawOpen", "mouthPucker", "mouthRollLower")},
-    "gazeLeft": ("eyeLookOutLeft",), "gazeRight": ("eyeLookInLeft",), "gazeUp": ("eyeLookUpLeft",), "gazeDown": ("eyeLookDownLeft",),
-}  # fmt: skip
+    **{stem: (f"{stem}Left", f"{stem}Right") for stem in _PAIRED},
+    **{stem: (stem,) for stem in _SINGLE},
+    "gazeLeft": ("eyeLookOutLeft",),
+    "gazeRight": ("eyeLookInLeft",),
+    "gazeUp": ("eyeLookUpLeft",),
+    "gazeDown": ("eyeLookDownLeft",),
+}
 
 
 def _by_stem(values: Array) -> list[tuple[str, float]]:
@@ -142,7 +174,9 @@ def _by_stem(values: Array) -> list[tuple[str, float]]:
 def _joined(texts: list[str], draw: random.Random) -> str:
     style = draw.random()
     if style < 0.35:
-        text = ", ".join(texts[:-1]) + (draw.choice((", and ", ", ", " and ", " while ")) if texts[1:] else "") + texts[-1]
+        text = (
+            ", ".join(texts[:-1]) + (draw.choice((", and ", ", ", " and ", " while ")) if texts[1:] else "") + texts[-1]
+        )
     elif style < 0.6:
         text = draw.choice(("; ", ", ")).join(texts)
     elif style < 0.75:
@@ -151,5 +185,14 @@ def _joined(texts: list[str], draw: random.Random) -> str:
         text = texts[0] + (": " if texts[1:] else "") + ", ".join(texts[1:])
     else:
         text = ", ".join(texts)
-        return draw.choice(("The character's face: {}.", "She holds still, {}.", "At this moment {}.", "{}", "Now {}.", "He lets it show: {}.")).format(text)
+        return draw.choice(
+            (
+                "The character's face: {}.",
+                "She holds still, {}.",
+                "At this moment {}.",
+                "{}",
+                "Now {}.",
+                "He lets it show: {}.",
+            )
+        ).format(text)
     return text[0].upper() + text[1:] + draw.choice((".", ".", ".", ""))

@@ -41,17 +41,25 @@ def check(folder: Path, model: Any) -> Adapter:
         config, decoding = SlotsConfig.from_dict(found["slots"]), Decoding(**found["decoding"])
         channels, version = list(found["channels"]), found["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FacescriptError("bad_adapter", f"The adapter's {folder / MANIFEST} cannot be read: {error}.", _AGAIN) from error
+        raise FacescriptError(
+            "bad_adapter", f"The adapter's {folder / MANIFEST} cannot be read: {error}.", _AGAIN
+        ) from error
     if version != _FORMAT:
-        raise FacescriptError("bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN)
+        raise FacescriptError(
+            "bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN
+        )
     for name, digest in files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts or _digest(folder / name) != digest:
-            raise FacescriptError("bad_adapter", f"The adapter's file {folder / name} is missing or was changed.", _AGAIN)
+            raise FacescriptError(
+                "bad_adapter", f"The adapter's file {folder / name} is missing or was changed.", _AGAIN
+            )
     if READER not in files:
         raise FacescriptError("bad_adapter", f"The adapter in {folder} has no {READER}.", _AGAIN)
     if made_for != describe_base(model):
         raise FacescriptError(
-            "bad_adapter", f"The adapter was trained for {made_for}, not for {describe_base(model)}.", "Run Set Up again."
+            "bad_adapter",
+            f"The adapter was trained for {made_for}, not for {describe_base(model)}.",
+            "Run Set Up again.",
         )
     if channels != [channel.name for channel in CHANNELS] or config.names != SLOTS:
         raise FacescriptError("bad_adapter", "The adapter was trained for other channels or another order.", _AGAIN)

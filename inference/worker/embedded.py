@@ -49,7 +49,7 @@ class EmbeddedBackend:
         # peft and safetensors raise nearly everything for a file that is not what it says.
         except Exception as error:
             raise FacescriptError("bad_adapter", f"The adapter in {folder} cannot be loaded: {error}") from error
-        self._model = model.eval().to(dtype=None)
+        self._model = model.eval()
         self._local = replace(local, model=self._model)
         self._reader = reader.to(local.device).eval()
         self._decoding = found.decoding
@@ -61,6 +61,11 @@ class EmbeddedBackend:
     def label(self) -> str:
         """The model's folder name and its quantization."""
         return f"{self._local.folder.name} ({self._local.quantization})"
+
+    @property
+    def parts(self) -> tuple[torch.nn.Module, torch.nn.Module]:
+        """What a pose goes through: the language model's lower layers and the reader."""
+        return self._trunk.module, self._reader
 
     def beats(self, brief: Brief, moments: Sequence[str], check: Check) -> list[int]:
         """How many beats each moment takes, from 1 to prompts.MOST_BEATS."""
@@ -99,7 +104,6 @@ class EmbeddedBackend:
             check()
             yield from self._poses(brief, descriptions[start : start + _SEQUENCE])
 
-    @torch.inference_mode()
     def _poses(self, brief: Brief, descriptions: Sequence[str]) -> list[Pose]:
         text = slots.reading(self._local.tokenizer, brief.background, brief.emotion, descriptions)
         if len(text.ids) > self._local.context:
@@ -114,7 +118,8 @@ class EmbeddedBackend:
         segments = torch.tensor(text.segments, device=device).expand(count, -1)
         where = slots.relations(segments, torch.arange(1, count + 1, device=device))
         rows = torch.zeros(count, dtype=torch.long, device=device)
-        logits = self._reader([state.float() for state in states], rows, where)
+        with torch.inference_mode():
+            logits = self._reader([state.float() for state in states], rows, where)
         found = slots.values(torch.softmax(logits.float(), dim=-1).cpu(), self._decoding)
         return slots.poses_of(found.double().numpy())
 

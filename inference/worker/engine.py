@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...performance import Beat, Brief, FacescriptError, Keyframe, Performance
-from ..script import Moment, read_script
+from ..script import read_script
 from ..timing import SHORTEST, duration, schedule
 from .asks import Ask
 from .backends import Backend
@@ -26,27 +26,34 @@ def plan(brief: Brief, backend: Backend, seed: int, check: Check = lambda: None)
         return
     moments = read_script(brief.script)
     # In whole milliseconds, as files and messages hold them.
-    times = [round(time, 3) for time in schedule(moments)]
-    open_ = [index for index, moment in enumerate(moments) if not moment.described]
-    parts = dict(zip(open_, backend.beats(brief, [moments[i].words for i in open_], check), strict=True))
-    asks: list[Ask] = []
-    beats: list[tuple[float, str]] = []
-    places: list[int] = []
-    for index, moment in enumerate(moments):
+    starts = [round(time, 3) for time in schedule(moments)]
+    stops = [*starts[1:], starts[-1] + duration(moments[-1])]
+    ask = [index for index, moment in enumerate(moments) if not moment.described]
+    free = _cut_freely(brief.script)
+    parts = dict(
+        zip(ask, backend.beats(brief, [moments[i].words for i in ask], check) if free else [1] * len(ask), strict=True)
+    )
+    beats: list[Beat] = []
+    asks: dict[int, Ask] = {}
+    for index, (moment, start, stop) in enumerate(zip(moments, starts, stops, strict=True)):
         if moment.described:
-            beats.append((times[index], moment.direction))
+            beats.append(Beat(start, moment.direction))
             continue
-        following = times[index + 1] if index + 1 < len(times) else times[index] + duration(moment)
-        count = min(parts[index], max(1, int((following - times[index]) / SHORTEST)))
+        count = min(parts[index], max(1, int((stop - start) / SHORTEST)))
         for part in range(count):
-            places.append(len(beats))
-            asks.append(Ask(moment.words, open_.index(index), len(open_), part, count))
-            beats.append((round(times[index] + part * (following - times[index]) / count, 3), ""))
-    for place, (time, text) in enumerate(beats):
-        if text:
-            yield place, len(beats), Beat(time, text)
-    for number, text in backend.describe(brief, asks, seed, check):
-        yield places[number], len(beats), Beat(beats[places[number]][0], text)
+            asks[len(beats)] = Ask(moment.words, ask.index(index), len(ask), part, count)
+            beats.append(Beat(round(start + part * (stop - start) / count, 3), ""))
+    for index, beat in enumerate(beats):
+        if index not in asks:
+            yield index, len(beats), beat
+    places = list(asks)
+    for number, text in backend.describe(brief, list(asks.values()), seed, check):
+        yield places[number], len(beats), replace(beats[places[number]], text=text)
+
+
+def _cut_freely(script: str) -> bool:
+    """Whether it is left to the planner how many beats a moment takes: not if the user wrote one a line."""
+    return len([line for line in script.splitlines() if line.strip()]) == 1
 
 
 def generate(

@@ -128,7 +128,9 @@ class SlotLayer(nn.Module):
         self.down = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, slots: torch.Tensor, memory: torch.Tensor, rows: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, slots: torch.Tensor, memory: torch.Tensor, rows: torch.Tensor, where: torch.Tensor
+    ) -> torch.Tensor:
         """`slots` (P, slots, width), `memory` (B, T, width), `rows` (P,) each one's text, `where` (P, T, 6) one-hot.
 
         Tokens for which `where` is all zero are not seen.

@@ -17,18 +17,18 @@ class Trunk:
         """`layers` are indices of hidden states: 0 the embeddings', the last one after the model's final norm."""
         whole = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
         self.layers = layers
-        self._model = copy.copy(whole)
-        self._model._modules = dict(whole._modules)
-        self._model.layers = nn.ModuleList(list(whole.layers)[: layers[-1]])
-        self._model.config = copy.copy(whole.config)
-        self._model.config.num_hidden_layers = layers[-1]
+        # A shallow copy: its modules are the model's own.
+        self.module = copy.copy(whole)
+        self.module._modules = dict(whole._modules)
+        self.module.layers = nn.ModuleList(list(whole.layers)[: layers[-1]])
+        self.module.config = copy.copy(whole.config)
+        self.module.config.num_hidden_layers = layers[-1]
 
     @property
     def hidden(self) -> int:
         """How wide a hidden state is."""
-        return int(self._model.config.hidden_size)
+        return int(self.module.config.hidden_size)
 
-    @torch.inference_mode()
     def __call__(self, ids: torch.Tensor, padding: torch.Tensor | None = None) -> list[torch.Tensor]:
         """Hidden states (B, T, hidden) of each of the layers. `ids` (B, T), `padding` (B, T) True on the right."""
         found: dict[int, torch.Tensor] = {}
@@ -37,11 +37,12 @@ class Trunk:
             return lambda module, inputs, output: found.__setitem__(layer, output)
 
         # transformers' own way (output_hidden_states) hooks itself into the layers for good.
-        modules = [self._model.embed_tokens, *self._model.layers]
+        modules = [self.module.embed_tokens, *self.module.layers]
         hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in self.layers[:-1]]
         try:
             mask = None if padding is None or not padding.any() else (~padding).long()
-            out = self._model(input_ids=ids, attention_mask=mask, use_cache=False)
+            with torch.inference_mode():
+                out = self.module(input_ids=ids, attention_mask=mask, use_cache=False)
         finally:
             for hook in hooks:
                 hook.remove()

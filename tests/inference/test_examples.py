@@ -45,8 +45,8 @@ def test_examples_are_chosen_by_description_and_by_script_and_emotion() -> None:
     assert examples.performances_like("He shouts.", "cold anger", 2) == [ANGRY]
 
 
-def test_without_a_file_there_are_no_examples(tmp_path: Path) -> None:
-    examples = Examples.load(tmp_path / "nothing.jsonl")
+def test_without_a_folder_there_are_no_examples(tmp_path: Path) -> None:
+    examples = Examples.load(tmp_path / "nothing")
     assert examples.keyframes_like("Jaw drops.", 2) == []
     assert examples.performances_like("Hi.", "joy", 2) == []
 
@@ -55,7 +55,7 @@ def test_a_damaged_file_of_examples_is_named(tmp_path: Path) -> None:
     path = tmp_path / "performances.jsonl"
     path.write_text("{")
     with pytest.raises(FacescriptError, match=r"performances\.jsonl, line 1: This is not JSON"):
-        Examples.load(path)
+        Examples.load(tmp_path)
 
 
 def test_the_examples_of_the_package_fit_what_they_are_asked_for() -> None:
