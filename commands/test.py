@@ -9,7 +9,17 @@ import time
 
 from . import PYTHON, ROOT
 
-_PACKAGES = ("performance", "inference", "rig_mapping", "demo_face", "operators", "panels", "commands", "benchmarks")
+_PACKAGES = (
+    "performance",
+    "inference",
+    "rig_mapping",
+    "demo_face",
+    "operators",
+    "panels",
+    "training",
+    "commands",
+    "benchmarks",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -170,13 +170,13 @@ def _features(embed: Embed) -> list[tuple[str, Predict]]:
 class MlpRecipe:
     """How the network is trained; it stops when the development part's squared error has not fallen for `patience`."""
 
-    width: int = 1024
+    width: int = 512
     dropout: float = 0.2
     rate: float = 1e-3
     decay: float = 0.01
     batch: int = 256
-    epochs: int = 60
-    patience: int = 8
+    epochs: int = 30
+    patience: int = 4
     seed: int = 1
 
 

@@ -122,15 +122,15 @@ class Evaluator:
         self._words = words
         self._encoders = encoders.eval()
 
-    @torch.inference_mode()
     def of_texts(self, texts: Sequence[str]) -> Array:
         """The embeddings (texts, shared)."""
-        return _unit(self._encoders.text(self._words(texts)))
+        with torch.inference_mode():
+            return _unit(self._encoders.text(self._words(texts)))
 
-    @torch.inference_mode()
     def of_poses(self, poses: Array) -> Array:
         """The embeddings (P, shared) of poses (P, 61)."""
-        return _unit(self._encoders.pose(torch.tensor(poses, dtype=torch.float32)))
+        with torch.inference_mode():
+            return _unit(self._encoders.pose(torch.tensor(poses, dtype=torch.float32)))
 
 
 def _unit(rows: torch.Tensor) -> Array:

@@ -28,7 +28,6 @@ from ..performance import Performance
 from .alignment import align
 from .mirroring import mirror
 
-
 _SAVE_EVERY = 100
 _STEP = "step.json"
 

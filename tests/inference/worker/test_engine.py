@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a brief to a performance, with a backend that says nothing clever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import pytest
+
+pytest.importorskip("torch")
+
+from facescript.inference.script import read_script
+from facescript.inference.timing import SHORTEST, duration, schedule
+from facescript.inference.worker.asks import Ask
+from facescript.inference.worker.engine import generate, plan
+from facescript.performance import Beat, Brief, FacescriptError, Keyframe, Pose
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+Check = Callable[[], None]
+
+
+class Fake:
+    """Cuts every moment into as many beats as it is told, and describes them by number, the last one first."""
+
+    label = "fake"
+
+    def __init__(self, *parts: int) -> None:
+        self.parts = parts or (1,)
+        self.moments: list[list[str]] = []
+        self.asks: list[list[Ask]] = []
+        self.seeds: list[int] = []
+
+    def beats(self, brief: Brief, moments: Sequence[str], check: Check) -> list[int]:
+        check()
+        self.moments.append(list(moments))
+        return [self.parts[number % len(self.parts)] for number in range(len(moments))]
+
+    def describe(self, brief: Brief, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
+        self.asks.append(list(asks))
+        self.seeds.append(seed)
+        for number in reversed(range(len(asks))):
+            check()
+            yield number, f"{asks[number].words} {asks[number].part + 1}/{asks[number].parts}"
+
+    def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
+        for number in range(len(descriptions)):
+            check()
+            yield Pose.from_dict({"jawOpen": number / 100})
+
+
+def planned(script: str, backend: Fake) -> list[Beat]:
+    """The beats in order; every one comes exactly once, and all know how many there are."""
+    found = list(plan(Brief(script), backend, 0))
+    assert sorted(index for index, _, _ in found) == list(range(len(found)))
+    assert {count for _, count, _ in found} == {len(found)}
+    return [beat for _, _, beat in sorted(found, key=lambda row: row[0])]
+
+
+def test_a_beat_a_moment_is_at_the_moments_time() -> None:
+    script = "Hello there, my old friend.\nPlease, come in and sit down."
+    beats = planned(script, Fake(1))
+    assert [beat.time for beat in beats] == [round(time, 3) for time in schedule(read_script(script))]
+    assert [beat.text for beat in beats] == [
+        "Hello there, my old friend. 1/1",
+        "Please, come in and sit down. 1/1",
+    ]
+
+
+def test_beats_of_a_moment_share_its_time_evenly() -> None:
+    script = "[0s] one two three four five six seven\n[3s] one two three four five six seven eight"
+    moments = read_script(script)
+    assert [moment.described for moment in moments] == [False, False]
+    length = duration(moments[1])
+    beats = planned(script, Fake(3, 2))
+    wanted = [0.0, 1.0, 2.0, 3.0, 3.0 + length / 2]
+    assert [beat.time for beat in beats] == pytest.approx(wanted, abs=1e-3)
+    assert [beat.text[-3:] for beat in beats] == ["1/3", "2/3", "3/3", "1/2", "2/2"]
+
+
+def test_a_short_moment_takes_no_more_beats_than_it_has_time_for() -> None:
+    # 0.35 s a word.
+    beats = planned("No\nNot this again, I said to you already.", Fake(4))
+    assert [beat.text[-3:] for beat in beats] == ["1/1", "1/4", "2/4", "3/4", "4/4"]
+    assert [beat.text[-3:] for beat in planned("one two three", Fake(4))] == ["1/2", "2/2"]
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4)), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_beats_rise_within_their_moment_and_are_not_too_close(lines: list[tuple[int, int]]) -> None:
+    script = "\n".join(" ".join(["word"] * count) for count, _ in lines)
+    moments = read_script(script)
+    backend = Fake(*(parts for _, parts in lines))
+    beats = planned(script, backend)
+    [asks] = backend.asks
+    starts = [*schedule(moments), schedule(moments)[-1] + duration(moments[-1])]
+    for beat, ask in zip(beats, asks, strict=True):
+        assert starts[ask.index] - 1e-3 <= beat.time < starts[ask.index + 1]
+        assert 1 <= ask.parts <= backend.parts[ask.index % len(backend.parts)]
+    for (one, ask), (other, following) in pairwise(zip(beats, asks, strict=True)):
+        assert other.time > one.time
+        if ask.index == following.index:
+            assert other.time - one.time >= SHORTEST - 1.1e-3
+
+
+def test_beats_are_asked_for_in_order_with_their_place_in_the_script() -> None:
+    backend = Fake(2, 1)
+    list(plan(Brief("one two three four five\nsix seven eight nine ten"), backend, 7))
+    first, second = backend.moments[0]
+    assert backend.asks == [[Ask(first, 0, 2, 0, 2), Ask(first, 0, 2, 1, 2), Ask(second, 1, 2, 0, 1)]]
+    assert backend.seeds == [7]
+
+
+def test_described_moments_stay_as_they_are_between_others() -> None:
+    script = "[0.5s] Brows knit, lips press.\n[2s] You lied to me again, you know that.\n[6s] Jaw drops, eyes widen."
+    assert [moment.described for moment in read_script(script)] == [True, False, True]
+    backend = Fake(2)
+    beats = planned(script, backend)
+    assert [(beat.time, beat.text) for beat in beats] == [
+        (0.5, "Brows knit, lips press."),
+        (2.0, "You lied to me again, you know that. 1/2"),
+        (4.0, "You lied to me again, you know that. 2/2"),
+        (6.0, "Jaw drops, eyes widen."),
+    ]
+    # The planner counts only what it is asked for.
+    assert backend.moments == [["You lied to me again, you know that."]]
+    assert [(ask.index, ask.count) for ask in backend.asks[0]] == [(0, 1), (0, 1)]
+
+
+def test_a_script_of_descriptions_needs_no_planner() -> None:
+    backend = Fake(3)
+    beats = planned("[0.0s] brows knit, lips press\n[1.5s] jaw drops, eyes widen", backend)
+    assert [(beat.time, beat.text) for beat in beats] == [
+        (0.0, "brows knit, lips press"),
+        (1.5, "jaw drops, eyes widen"),
+    ]
+    assert [moment for call in backend.moments for moment in call] == []
+    assert [ask for call in backend.asks for ask in call] == []
+
+
+def test_beats_that_were_given_are_taken_as_they_stand() -> None:
+    backend = Fake(4)
+    given_ = (Beat(0.25, "Brows up."), Beat(0.3, ""), Beat(9.0, "Lips press."))
+    brief = Brief("Something else is said here.", "A flat", "Anger", "x", given_)
+    assert list(plan(brief, backend, 0)) == [(index, 3, beat) for index, beat in enumerate(given_)]
+    assert (backend.moments, backend.asks) == ([], [])
+    found = generate(brief, backend, 0)
+    assert [(k.time, k.text) for k in found.keyframes] == [(beat.time, beat.text) for beat in given_]
+
+
+def test_everything_is_streamed_once_and_the_performance_is_in_order() -> None:
+    beats: dict[int, Beat] = {}
+    keyframes: list[tuple[int, int, Keyframe]] = []
+
+    def on_beat(index: int, count: int, beat: Beat) -> None:
+        assert index not in beats
+        assert count == 5
+        beats[index] = beat
+
+    brief = Brief(
+        "one two three four five six\n[4s] Brows knit, lips press.\nseven eight nine ten", "A flat", "Joy", "id"
+    )
+    found = generate(
+        brief, Fake(2), 0, on_beat=on_beat, on_keyframe=lambda index, count, k: keyframes.append((index, count, k))
+    )
+    assert keyframes == [(index, 5, keyframe) for index, keyframe in enumerate(found.keyframes)]
+    assert [(k.time, k.text) for k in found.keyframes] == [(beats[i].time, beats[i].text) for i in range(5)]
+    assert [k.pose["jawOpen"] for k in found.keyframes] == [0.0, 0.01, 0.02, 0.03, 0.04]
+    assert found.brief == brief
+
+
+def test_a_cancel_goes_through_at_every_step() -> None:
+    def run(steps: int) -> int:
+        left = iter(range(steps))
+        made: list[int] = []
+
+        def check() -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+
+        generate(
+            Brief("one two three"), Fake(2), 0, check, on_keyframe=lambda index, count, keyframe: made.append(index)
+        )
+        return len(made)
+
+    # Once for how many, twice for descriptions, twice for poses.
+    for steps in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            run(steps)
+    assert run(5) == 2
+
+
+@pytest.mark.parametrize("script", ["", "  \n\t", "...", "?!"])
+def test_nothing_to_perform_is_said(script: str) -> None:
+    with pytest.raises(FacescriptError) as caught:
+        generate(Brief(script), Fake(), 0)
+    assert caught.value.code == "empty_script"
