@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..performance import CHANNELS, Brief, Performance, Pose
+from .plain_words import describe
 
 Messages = list[dict[str, str]]
 
@@ -112,8 +113,8 @@ def planner_moment(moment: str) -> str:
 
 # Beats of one moment; keyframes and characters of the performance that is shown.
 MOST_BEATS = 4
-MOST_SHOWN = 5
-LONGEST_SHOWN = 300
+MOST_SHOWN = 4
+LONGEST_SHOWN = 150
 NUMBERS = ("one", "two", "three", "four", "five", "six")
 
 
@@ -121,7 +122,7 @@ def plan_scene(brief: Brief, script: str, like: Performance | None) -> str:
     """What all beats of a plan share: a performance of a similar script, if there is one, and the scene itself."""
     shown = ""
     if like is not None:
-        rows = "".join(f"- {keyframe.text}\n" for keyframe in like.keyframes[:MOST_SHOWN])
+        rows = "".join(f"- {describe(keyframe.pose)}\n" for keyframe in like.keyframes[:MOST_SHOWN])
         shown = f"Similar: {like.brief.script[:LONGEST_SHOWN]}\nEmotion: {like.brief.emotion}\n{rows}\n"
     return f"{shown}Script: {script}\nBackground: {brief.background}\nEmotion: {brief.emotion}\n"
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Training the planner: a LoRA on the upper layers, so that the base model writes beats as the corpus does.
+"""Training the planner: a LoRA on the upper layers, so that the base model writes beats as the corpus plays them.
+
+What it learns to write are the corpus's poses in plain words, not its descriptions: those are so varied in their wording
+that a small model spends itself on it, and learns little of what a face does when.
 
 A performance is one sequence: the scene, its moments with how many beats each takes, and every beat's description.
 Attention makes it a tree: a moment sees the scene, a beat sees the scene and its moment, and nothing sees its
@@ -24,6 +27,7 @@ from torch.nn import functional
 
 from ..inference import prompts
 from ..inference.examples import Examples
+from ..inference.plain_words import describe
 from ..performance import Performance
 from .alignment import align
 from .mirroring import mirror
@@ -75,7 +79,7 @@ def tree(tokenizer: Any, performance: Performance, like: Performance | None) -> 
         # A lone moment says little about how many beats it takes if they were more than can be asked for.
         end = add(prompts.plan_moment(moment.words, index, len(played)), scene, (0,), f" {prompts.NUMBERS[parts - 1]}")
         for part, keyframe in enumerate(moment.keyframes[:parts]):
-            text = f" {performance.keyframes[keyframe].text}\n"
+            text = f" {describe(performance.keyframes[keyframe].pose)}\n"
             add(prompts.plan_beat(part, parts), end, (0, number), text)
     return Tree(tuple(ids), tuple(positions), tuple(segments), tuple(sees), tuple(labels))
 

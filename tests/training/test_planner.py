@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ pytest.importorskip("accelerate")
 
 import torch
 from facescript.inference import prompts
+from facescript.inference.examples import Examples
 from facescript.performance import NEUTRAL, Brief, Keyframe, Performance
 from facescript.training import planner
 from facescript.training.planner import PlannerRecipe, Tree, attention, losses, tree
@@ -159,27 +162,31 @@ def test_only_the_upper_layers_learn() -> None:
     assert {name.split(".layers.")[1].split(".")[0] for name in learning} == {"2", "3"}
 
 
+# --- training -------------------------------------------------------------------------------------------------------
+
 SCRIPTS = (
     *("Go now, please.", "Come here and sit.", "one two three four\nfive six seven eight"),
     *("She left it.\nHe never knew.", "Well, then."),
 )
-RECIPE = PlannerRecipe(epochs=21.0, rate=1e-2, rank=2, frozen=1, batch=1)
+PERFORMANCES = [performance(script, "Left brow lifts.", f"Lips part {n}.") for n, script in enumerate(SCRIPTS)]
+# Five steps an epoch.
+RECIPE = PlannerRecipe(epochs=3.0, rate=1e-2, rank=2, frozen=1, batch=1)
 
 
-def trained(out: Path) -> dict[str, torch.Tensor]:
-    performances = [performance(script, "Brows lift.", f"Lips part {n}.") for n, script in enumerate(SCRIPTS)]
+def trained(out: Path, recipe: PlannerRecipe = RECIPE) -> dict[str, torch.Tensor]:
     local: Any = SimpleNamespace(model=language_model(2), tokenizer=Tokenizer())
     # The same numbers for the same words, whatever is read first.
-    for one in performances:
+    for one in PERFORMANCES:
         tree(local.tokenizer, one, LIKE)
-    out.mkdir(exist_ok=True)
-    planner.train(local, performances, [TWO], RECIPE, out)
+    planner.train(local, PERFORMANCES, [TWO], recipe, out)
     return load_file(out / "planner" / "adapter_model.safetensors")
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "_SAVE_EVERY", 4)
     whole = trained(tmp_path / "whole")
-    calls = iter(range(103))
+    # Nine steps, with the development part seen after the fourth and the eighth.
+    calls = iter(range(11))
     real = planner.losses
 
     def stopping(model: Any, item: Tree) -> torch.Tensor:
@@ -191,16 +198,50 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkeyp
         patched.setattr(planner, "losses", stopping)
         with pytest.raises(KeyboardInterrupt):
             trained(tmp_path / "stopped")
-    assert (tmp_path / "stopped" / "step.json").is_file()
+    assert json.loads((tmp_path / "stopped" / "step.json").read_text()) == {"step": 8}
     resumed = trained(tmp_path / "stopped")
     assert set(resumed) == set(whole)
     for name, value in whole.items():
         assert torch.equal(resumed[name], value), name
+    assert any(value.any() for name, value in whole.items() if "lora_B" in name)
 
 
-def test_training_lowers_the_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trained(tmp_path)
-    found = [
-        line.split("loss ")[1].split(",")[0] for line in capsys.readouterr().out.splitlines() if " of 105: loss" in line
-    ]
-    assert float(found[-1]) < 0.7 * float(found[0])
+def test_training_lowers_the_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(planner, "_SAVE_EVERY", 5)
+    trained(tmp_path, replace(RECIPE, epochs=15.0))
+    lines = capsys.readouterr().out.splitlines()
+    found = [float(line.split("loss ")[1].split(",")[0]) for line in lines if "loss " in line]
+    assert len(found) == 15
+    assert found[-1] < 0.8 * found[0]
+
+
+def test_an_epoch_shows_every_performance_once_and_the_next_one_in_a_mirror() -> None:
+    examples, recipe = Examples(PERFORMANCES), replace(RECIPE, batch=2)
+    first, second = (
+        [one for step in (0, 1) for one, _ in planner._pick(PERFORMANCES, examples, 2 * epoch + step, 2, recipe)]
+        for epoch in (0, 1)
+    )
+    for found in (first, second):
+        assert len({one.brief.id for one in found}) == 4
+    for one in first + second:
+        number = [performance.brief.id for performance in PERFORMANCES].index(one.brief.id)
+        turned = (number + (one in second)) % 2 == 1
+        assert one.keyframes[0].text == ("Right brow lifts." if turned else "Left brow lifts.")
+    assert planner._pick(PERFORMANCES, examples, 1, 2, recipe) == planner._pick(PERFORMANCES, examples, 1, 2, recipe)
+
+
+def test_the_similar_performance_is_another_one() -> None:
+    examples = Examples([*PERFORMANCES, performance(SCRIPTS[0], "Nod.", emotion="Anger")])
+    for one in PERFORMANCES:
+        like = planner._like(examples, one)
+        assert like is None or like.brief.script != one.brief.script
+
+
+def test_the_pace_rises_and_then_falls_to_nothing() -> None:
+    paces = [planner._pace(done, 100, 0.1) for done in range(101)]
+    assert paces[0] == pytest.approx(0.1)
+    assert max(paces) == pytest.approx(paces[9])
+    assert paces[50] == pytest.approx(0.5)
+    assert paces[100] == pytest.approx(0.0)

@@ -120,6 +120,12 @@ def test_a_base_of_another_name_is_refused(folder: Path) -> None:
     assert "other-135m" in refused(folder)
 
 
+@pytest.mark.parametrize("slots", [{"layers": [0, 2, 7]}, {"layers": [0, 4, 2]}, {"layers": [-1, 4]}, {"hidden": 64}])
+def test_hidden_states_that_the_base_does_not_have_are_refused(folder: Path, slots: dict[str, Any]) -> None:
+    change(folder, lambda found: found["slots"].update(slots))
+    assert "hidden states" in refused(folder)
+
+
 @pytest.mark.parametrize("where", ["channels", "slots"])
 def test_another_order_of_channels_is_refused(folder: Path, where: str) -> None:
     def swap(found: dict[str, Any]) -> None:

@@ -59,41 +59,41 @@ def planned(script: str, backend: Fake) -> list[Beat]:
 
 
 def test_a_beat_a_moment_is_at_the_moments_time() -> None:
-    script = "Hello there, my old friend.\nPlease, come in and sit down."
+    script = "You lied. I said no to you before. She went on."
     beats = planned(script, Fake(1))
-    assert [beat.time for beat in beats] == [round(time, 3) for time in schedule(read_script(script))]
-    assert [beat.text for beat in beats] == [
-        "Hello there, my old friend. 1/1",
-        "Please, come in and sit down. 1/1",
+    assert [(beat.time, beat.text) for beat in beats] == [
+        (0.0, "You lied. 1/1"),
+        (0.85, "I said no to you before. 1/1"),
+        (3.1, "She went on. 1/1"),
     ]
+    assert [beat.time for beat in beats] == [round(time, 3) for time in schedule(read_script(script))]
 
 
 def test_beats_of_a_moment_share_its_time_evenly() -> None:
-    script = "[0s] one two three four five six seven\n[3s] one two three four five six seven eight"
-    moments = read_script(script)
-    assert [moment.described for moment in moments] == [False, False]
-    length = duration(moments[1])
-    beats = planned(script, Fake(3, 2))
-    wanted = [0.0, 1.0, 2.0, 3.0, 3.0 + length / 2]
-    assert [beat.time for beat in beats] == pytest.approx(wanted, abs=1e-3)
+    beats = planned("You lied to me. [3s] I said no.", Fake(3, 2))
+    # 1.2 s of speech after the last moment's start.
+    assert [beat.time for beat in beats] == pytest.approx([0.0, 1.0, 2.0, 3.0, 3.6], abs=1e-3)
     assert [beat.text[-3:] for beat in beats] == ["1/3", "2/3", "3/3", "1/2", "2/2"]
 
 
 def test_a_short_moment_takes_no_more_beats_than_it_has_time_for() -> None:
-    # 0.35 s a word.
-    beats = planned("No\nNot this again, I said to you already.", Fake(4))
-    assert [beat.text[-3:] for beat in beats] == ["1/1", "1/4", "2/4", "3/4", "4/4"]
-    assert [beat.text[-3:] for beat in planned("one two three", Fake(4))] == ["1/2", "2/2"]
+    # 1 s and 0.85 s, of which a beat takes 0.4.
+    assert [beat.text for beat in planned("Go. [1s] You lied.", Fake(4))] == [
+        *("Go. 1/2", "Go. 2/2", "You lied. 1/2", "You lied. 2/2"),
+    ]
+    # Half a second.
+    assert [beat.text for beat in planned("Go.", Fake(4))] == ["Go. 1/1"]
 
 
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4)), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
-def test_beats_rise_within_their_moment_and_are_not_too_close(lines: list[tuple[int, int]]) -> None:
-    script = "\n".join(" ".join(["word"] * count) for count, _ in lines)
+@settings(max_examples=25, deadline=None)
+def test_beats_rise_within_their_moment_and_are_not_too_close(sentences: list[tuple[int, int]]) -> None:
+    script = " ".join(" ".join(["Word", *["word"] * (count - 1)]) + "." for count, _ in sentences)
     moments = read_script(script)
-    backend = Fake(*(parts for _, parts in lines))
+    backend = Fake(*(parts for _, parts in sentences))
     beats = planned(script, backend)
     [asks] = backend.asks
+    assert [ask.index for ask in asks if ask.part == 0] == list(range(len(moments)))
     starts = [*schedule(moments), schedule(moments)[-1] + duration(moments[-1])]
     for beat, ask in zip(beats, asks, strict=True):
         assert starts[ask.index] - 1e-3 <= beat.time < starts[ask.index + 1]
@@ -101,30 +101,48 @@ def test_beats_rise_within_their_moment_and_are_not_too_close(lines: list[tuple[
     for (one, ask), (other, following) in pairwise(zip(beats, asks, strict=True)):
         assert other.time > one.time
         if ask.index == following.index:
+            assert (following.part, following.parts) == (ask.part + 1, ask.parts)
             assert other.time - one.time >= SHORTEST - 1.1e-3
 
 
 def test_beats_are_asked_for_in_order_with_their_place_in_the_script() -> None:
     backend = Fake(2, 1)
-    list(plan(Brief("one two three four five\nsix seven eight nine ten"), backend, 7))
-    first, second = backend.moments[0]
+    list(plan(Brief("You lied to me. [3s] I said no."), backend, 7))
+    first, second = "You lied to me.", "I said no."
+    assert backend.moments == [[first, second]]
     assert backend.asks == [[Ask(first, 0, 2, 0, 2), Ask(first, 0, 2, 1, 2), Ask(second, 1, 2, 0, 1)]]
     assert backend.seeds == [7]
 
 
+def test_one_moment_a_line_is_one_beat_a_line() -> None:
+    backend = Fake(4)
+    beats = planned("You lied to me.\n\n[3s] I said no.", backend)
+    assert [(beat.time, beat.text) for beat in beats] == [(0.0, "You lied to me. 1/1"), (3.0, "I said no. 1/1")]
+    assert backend.moments == []
+
+
+@pytest.mark.parametrize("script", ["\n  You lied to me.\n\n", "You lied to me.\r\n"])
+def test_lines_without_words_do_not_count(script: str) -> None:
+    assert [beat.text[-3:] for beat in planned(script, Fake(2))] == ["1/2", "2/2"]
+
+
+def test_headings_and_names_are_not_lines_of_their_own() -> None:
+    script = "INT. HOUSE - DAY\nJOHN\nYou lied to me."
+    assert [moment.words for moment in read_script(script)] == ["You lied to me."]
+    assert [beat.text[-3:] for beat in planned(script, Fake(2))] == ["1/2", "2/2"]
+
+
 def test_described_moments_stay_as_they_are_between_others() -> None:
-    script = "[0.5s] Brows knit, lips press.\n[2s] You lied to me again, you know that.\n[6s] Jaw drops, eyes widen."
-    assert [moment.described for moment in read_script(script)] == [True, False, True]
     backend = Fake(2)
-    beats = planned(script, backend)
+    beats = planned("[0.5s] Brows knit, lips press. [2s] You lied to me. [6s] Jaw drops, eyes widen.", backend)
     assert [(beat.time, beat.text) for beat in beats] == [
         (0.5, "Brows knit, lips press."),
-        (2.0, "You lied to me again, you know that. 1/2"),
-        (4.0, "You lied to me again, you know that. 2/2"),
+        (2.0, "You lied to me. 1/2"),
+        (4.0, "You lied to me. 2/2"),
         (6.0, "Jaw drops, eyes widen."),
     ]
     # The planner counts only what it is asked for.
-    assert backend.moments == [["You lied to me again, you know that."]]
+    assert backend.moments == [["You lied to me."]]
     assert [(ask.index, ask.count) for ask in backend.asks[0]] == [(0, 1), (0, 1)]
 
 
@@ -158,9 +176,7 @@ def test_everything_is_streamed_once_and_the_performance_is_in_order() -> None:
         assert count == 5
         beats[index] = beat
 
-    brief = Brief(
-        "one two three four five six\n[4s] Brows knit, lips press.\nseven eight nine ten", "A flat", "Joy", "id"
-    )
+    brief = Brief("You lied to me. [2s] Brows knit, lips press. [4s] I said no.", "A flat", "Joy", "id")
     found = generate(
         brief, Fake(2), 0, on_beat=on_beat, on_keyframe=lambda index, count, k: keyframes.append((index, count, k))
     )
@@ -180,7 +196,7 @@ def test_a_cancel_goes_through_at_every_step() -> None:
                 raise KeyboardInterrupt
 
         generate(
-            Brief("one two three"), Fake(2), 0, check, on_keyframe=lambda index, count, keyframe: made.append(index)
+            Brief("You lied to me."), Fake(2), 0, check, on_keyframe=lambda index, count, keyframe: made.append(index)
         )
         return len(made)
 
