@@ -150,9 +150,9 @@ def sentence_ridge(rows: Rows, held: Rows, embed: Embed, alphas: Sequence[float]
     return chosen("sentence ridge", candidates(), held)
 
 
-def sentence_mlp(rows: Rows, held: Rows, embed: Embed) -> System:
+def sentence_mlp(rows: Rows, held: Rows, embed: Embed, recipe: MlpRecipe | None = None) -> System:
     """A network with one hidden layer on the description's sentence embedding, with or without the scene's."""
-    found = ((label, _mlp(features, rows, held)) for label, features in _features(embed))
+    found = ((label, _mlp(features, rows, held, recipe or MlpRecipe())) for label, features in _features(embed))
     return chosen("sentence MLP", found, held)
 
 
@@ -180,8 +180,7 @@ class MlpRecipe:
     seed: int = 1
 
 
-def _mlp(features: Predict, rows: Rows, held: Rows, recipe: MlpRecipe | None = None) -> Predict:
-    recipe = recipe or MlpRecipe()
+def _mlp(features: Predict, rows: Rows, held: Rows, recipe: MlpRecipe) -> Predict:
     known, targets = _tensor(features(rows)), _tensor(rows.poses[:, :INDEPENDENT])
     asked, wanted = _tensor(features(held)), _tensor(held.poses[:, :INDEPENDENT])
     with torch.random.fork_rng():

@@ -177,10 +177,8 @@ class Training:
 def choose(chances: torch.Tensor, true: torch.Tensor) -> tuple[Decoding, Figures]:
     """The decoding whose MAE, MSE and F1 together are the best against the aims, and those figures."""
     found = []
-    for threshold, median, quiet in itertools.product(
-        (0.3, 0.35, 0.4, 0.45, 0.5), (0.0, 0.25, 0.5, 0.75), (0.0, 0.2, 0.4)
-    ):
-        decoding = Decoding(threshold, median, quiet)
+    for threshold, median in itertools.product((0.3, 0.325, 0.35, 0.375, 0.4, 0.45), (0.0, 0.25, 0.5)):
+        decoding = Decoding(threshold, median)
         figures = slot_figures(slots.values(chances, decoding).numpy(), true.numpy())
         worth = figures.mae / AIMS[0] + figures.mse / AIMS[1] + (1 - figures.f1) / AIMS[2]
         found.append((worth, decoding, figures))

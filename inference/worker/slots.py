@@ -211,13 +211,13 @@ SLOT_MIRROR = np.array([*MIRROR[:SHAPES], 53, 52, 54, 55, 57, 56])
 class Decoding:
     """How a distribution over strengths becomes one value; chosen on the development part of the corpus.
 
-    Where the chance of more than 0.05 is under `threshold`, the mean is scaled by `quiet`; elsewhere the value is
-    `median` parts of the median (the least absolute error) and the rest of the mean (the least squared error).
+    Where the chance of more than 0.05 is under `threshold`, the value is 0; elsewhere it is `median` parts of the
+    median (the least absolute error) and the rest of the mean (the least squared error), and at least `least`.
     """
 
-    threshold: float = 0.4
-    median: float = 0.5
-    quiet: float = 0.2
+    threshold: float = 0.35
+    median: float = 0.25
+    least: float = 0.08
 
 
 def values(chances: torch.Tensor, decoding: Decoding) -> torch.Tensor:
@@ -226,7 +226,8 @@ def values(chances: torch.Tensor, decoding: Decoding) -> torch.Tensor:
     mean = chances @ grid
     median = grid[(chances.cumsum(dim=-1) < 0.5).sum(dim=-1).clamp(max=BINS - 1)]
     shown = 1.0 - chances[..., 0] - chances[..., 1] >= decoding.threshold
-    return torch.where(shown, decoding.median * median + (1.0 - decoding.median) * mean, decoding.quiet * mean)
+    value = (decoding.median * median + (1.0 - decoding.median) * mean).clamp(min=decoding.least)
+    return torch.where(shown, value, 0.0)
 
 
 def poses_of(found: Array) -> list[Pose]:

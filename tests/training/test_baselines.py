@@ -10,7 +10,7 @@ from facescript.performance import NEUTRAL, Brief, Keyframe, Performance, Pose
 from facescript.performance.channels import INDEX
 from facescript.performance.pose import Array
 from facescript.training import baselines
-from facescript.training.baselines import Rows, System, best_threshold, chosen, posed, sample, whole
+from facescript.training.baselines import MlpRecipe, Rows, System, best_threshold, chosen, posed, sample, whole
 
 WORDS = {"grins": "mouthSmile", "gapes": "jawOpen", "winks": "eyeBlinkLeft", "puffs": "cheekPuff"}
 
@@ -39,7 +39,7 @@ FITTED: dict[str, Callable[[], System]] = {
     "nearest neighbour": lambda: baselines.nearest_neighbour(Rows.of(TRAIN), Rows.of(DEV)),
     "TF-IDF ridge": lambda: baselines.tfidf_ridge(Rows.of(TRAIN), Rows.of(DEV)),
     "sentence ridge": lambda: baselines.sentence_ridge(Rows.of(TRAIN), Rows.of(DEV), bags),
-    "sentence MLP": lambda: baselines.sentence_mlp(Rows.of(TRAIN), Rows.of(DEV), bags),
+    "sentence MLP": lambda: baselines.sentence_mlp(Rows.of(TRAIN), Rows.of(DEV), bags, MlpRecipe(width=64, rate=0.01)),
 }
 
 

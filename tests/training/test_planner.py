@@ -18,7 +18,8 @@ pytest.importorskip("accelerate")
 import torch
 from facescript.inference import prompts
 from facescript.inference.examples import Examples
-from facescript.performance import NEUTRAL, Brief, Keyframe, Performance
+from facescript.inference.plain_words import describe
+from facescript.performance import Brief, Keyframe, Performance, Pose
 from facescript.training import planner
 from facescript.training.planner import PlannerRecipe, Tree, attention, losses, tree
 from safetensors.torch import load_file
@@ -26,13 +27,19 @@ from torch.nn import functional
 from toys import Tokenizer, language_model
 
 
-def performance(script: str, *texts: str, gap: float = 0.7, emotion: str = "Joy") -> Performance:
-    keyframes = tuple(Keyframe(gap * number, text, NEUTRAL) for number, text in enumerate(texts))
+def performance(script: str, *moves: str, gap: float = 0.7, emotion: str = "Joy") -> Performance:
+    """A keyframe for each channel that is named, `gap` seconds apart, at 0.5."""
+    keyframes = tuple(
+        Keyframe(gap * number, f"Left brow moves: {name}.", Pose.from_dict({name: 0.5} if name else {}))
+        for number, name in enumerate(moves)
+    )
     return Performance(Brief(script, "A door", emotion, script), keyframes)
 
 
-TWO = performance("one two three four\nfive six seven eight", "Brows lift.", "Lips part.", "Lids drop.", "Jaw sets.")
-LIKE = performance("Hello.", "Smile, faint.", "Nod.")
+TWO = performance("one two three four\nfive six seven eight", "browInnerUp", "jawOpen", "mouthSmile", "cheekPuff")
+LIKE = performance("Hello.", "tongueOut", "")
+# What the planner learns to write of them.
+RAISED, OPEN, SMILE, PUFFED = (describe(keyframe.pose) for keyframe in TWO.keyframes)
 
 
 def parts(item: Tree, tokenizer: Tokenizer) -> list[str]:
@@ -56,16 +63,16 @@ def test_a_tree_is_the_scene_its_moments_and_their_beats() -> None:
     assert parts(item, tokenizer) == [
         "Script: one two three four\nfive six seven eight\nBackground: A door\nEmotion: Joy\n",
         "\nMoment 1 of 2: one two three four\nBeats:",
-        " two\nFace one of two: Brows lift.",
-        " two\nFace two of two: Lips part.",
+        f" two\nFace one of two: {RAISED}",
+        f" two\nFace two of two: {OPEN}",
         "\nMoment 2 of 2: five six seven eight\nBeats:",
-        " two\nFace one of two: Lids drop.",
-        " two\nFace two of two: Jaw sets.",
+        f" two\nFace one of two: {SMILE}",
+        f" two\nFace two of two: {PUFFED}",
     ]
     assert item.sees == ((0,), (0, 1), (0, 1, 2), (0, 1, 3), (0, 4), (0, 4, 5), (0, 4, 6))
     assert answers(item, tokenizer) == [
-        *("", " two", " Brows lift.\n", " Lips part.\n"),
-        *(" two", " Lids drop.\n", " Jaw sets.\n"),
+        *("", " two", f" {RAISED}\n", f" {OPEN}\n"),
+        *(" two", f" {SMILE}\n", f" {PUFFED}\n"),
     ]
     assert len(item.ids) == len(item.positions) == len(item.segments) == len(item.labels)
 
@@ -74,9 +81,12 @@ def test_labels_follow_the_tokens_that_they_are_predicted_from() -> None:
     tokenizer = Tokenizer()
     item = tree(tokenizer, TWO, None)
     places = [place for place, segment in enumerate(item.segments) if segment == 2]
-    pairs = [(tokenizer.decode([item.ids[i]]), tokenizer.decode([max(0, item.labels[i])])) for i in places]
-    assert pairs[-4:] == [(":", " Brows"), (" Brows", " lift"), (" lift", "."), (".", "\n")]
-    assert all(label == "" for _, label in pairs[:-4])
+    wanted = tokenizer(f" {RAISED}\n", add_special_tokens=False)["input_ids"]
+    labelled = [place for place in places if item.labels[place] >= 0]
+    assert labelled == places[-len(wanted) :]
+    assert [item.labels[place] for place in labelled] == wanted
+    assert [item.ids[place] for place in labelled[1:]] == wanted[:-1]
+    assert tokenizer.decode([item.ids[labelled[0]]]) == ":"
 
 
 def test_positions_go_on_from_what_a_segment_sees() -> None:
@@ -91,15 +101,16 @@ def test_positions_go_on_from_what_a_segment_sees() -> None:
 def test_a_similar_performance_is_shown_first() -> None:
     tokenizer = Tokenizer()
     scene = parts(tree(tokenizer, TWO, LIKE), tokenizer)[0]
-    assert scene.startswith("Similar: Hello.\nEmotion: Joy\n- Smile, faint.\n- Nod.\n\nScript: one two three four\n")
+    shown = "".join(f"- {describe(keyframe.pose)}\n" for keyframe in LIKE.keyframes)
+    assert scene.startswith(f"Similar: Hello.\nEmotion: Joy\n{shown}\nScript: one two three four\n")
 
 
 def test_no_more_beats_are_trained_than_can_be_asked_for() -> None:
     tokenizer = Tokenizer()
-    many = performance("one two three four five six", *(f"Brow {n}." for n in range(6)))
+    many = performance("one two three four five six", *["jawOpen"] * 6)
     item = tree(tokenizer, many, None)
     assert len(item.sees) == 2 + prompts.MOST_BEATS
-    assert answers(item, tokenizer)[1:] == [" four", *(f" Brow {n}.\n" for n in range(4))]
+    assert answers(item, tokenizer)[1:] == [" four", *[f" {OPEN}\n"] * 4]
 
 
 def test_the_sequence_is_what_the_planner_is_asked_when_it_is_used() -> None:
@@ -108,7 +119,7 @@ def test_the_sequence_is_what_the_planner_is_asked_when_it_is_used() -> None:
     scene = prompts.plan_scene(TWO.brief, TWO.brief.script, LIKE)
     asked = prompts.plan_moment("five six seven eight", 1, 2) + prompts.plan_beat(1, 2)
     branch = [token for token, segment in zip(item.ids, item.segments, strict=True) if segment in item.sees[6]]
-    assert tokenizer.decode(branch) == f"{scene}{asked} Jaw sets."
+    assert tokenizer.decode(branch) == f"{scene}{asked} {PUFFED}"
 
 
 def test_a_token_sees_its_branch_up_to_itself_and_nothing_else() -> None:
@@ -168,7 +179,7 @@ SCRIPTS = (
     *("Go now, please.", "Come here and sit.", "one two three four\nfive six seven eight"),
     *("She left it.\nHe never knew.", "Well, then."),
 )
-PERFORMANCES = [performance(script, "Left brow lifts.", f"Lips part {n}.") for n, script in enumerate(SCRIPTS)]
+PERFORMANCES = [performance(script, "browDownLeft", "jawOpen") for script in SCRIPTS]
 # Five steps an epoch.
 RECIPE = PlannerRecipe(epochs=3.0, rate=1e-2, rank=2, frozen=1, batch=1)
 
@@ -228,12 +239,13 @@ def test_an_epoch_shows_every_performance_once_and_the_next_one_in_a_mirror() ->
     for one in first + second:
         number = [performance.brief.id for performance in PERFORMANCES].index(one.brief.id)
         turned = (number + (one in second)) % 2 == 1
-        assert one.keyframes[0].text == ("Right brow lifts." if turned else "Left brow lifts.")
+        assert one.keyframes[0].text.startswith("Right brow" if turned else "Left brow")
+        assert one.keyframes[0].pose["browDownRight" if turned else "browDownLeft"] == 0.5
     assert planner._pick(PERFORMANCES, examples, 1, 2, recipe) == planner._pick(PERFORMANCES, examples, 1, 2, recipe)
 
 
 def test_the_similar_performance_is_another_one() -> None:
-    examples = Examples([*PERFORMANCES, performance(SCRIPTS[0], "Nod.", emotion="Anger")])
+    examples = Examples([*PERFORMANCES, performance(SCRIPTS[0], "jawOpen", emotion="Anger")])
     for one in PERFORMANCES:
         like = planner._like(examples, one)
         assert like is None or like.brief.script != one.brief.script

@@ -158,6 +158,13 @@ def test_files_outside_of_the_folder_are_not_read(folder: Path, name: str) -> No
     assert "outside.safetensors" in refused(folder)
 
 
+@pytest.mark.parametrize("digest", ["", None])
+def test_a_missing_file_is_noticed_even_if_the_manifest_has_no_digest(folder: Path, digest: str | None) -> None:
+    (folder / FILES[0]).unlink()
+    change(folder, lambda found: found["files"].update({FILES[0]: digest}))
+    assert str(folder / FILES[0]) in refused(folder)
+
+
 def test_a_name_that_no_file_can_have_is_refused(folder: Path) -> None:
     change(folder, lambda found: found["files"].update({"a\0b": ""}))
     assert "missing" in refused(folder)

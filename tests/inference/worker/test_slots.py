@@ -223,16 +223,18 @@ def chances(**parts: float) -> torch.Tensor:
         # Half of the median, which is the lower of two, and half of the mean.
         ({"b0": 0.5, "b20": 0.5}, 0.5 * 0.0 + 0.5 * 0.5),
         ({"b8": 0.4, "b10": 0.3, "b20": 0.3}, 0.5 * 0.5 + 0.5 * (0.16 + 0.15 + 0.3)),
-        # Hardly shown: a fifth of the mean.
-        ({"b0": 0.9, "b10": 0.1}, 0.2 * 0.05),
+        # Hardly shown.
+        ({"b0": 0.9, "b10": 0.1}, 0.0),
         # A twentieth does not count as shown.
-        ({"b0": 0.2, "b1": 0.5, "b20": 0.3}, 0.2 * 0.325),
+        ({"b0": 0.2, "b1": 0.5, "b20": 0.3}, 0.0),
         # At the threshold it is shown.
         ({"b1": 0.5, "b4": 0.25, "b20": 0.25}, 0.5 * 0.05 + 0.5 * (0.025 + 0.05 + 0.25)),
+        # What is shown is seen.
+        ({"b0": 0.55, "b2": 0.45}, 0.1),
     ],
 )
 def test_values_are_between_the_median_and_the_mean(given_: dict[str, float], value: float) -> None:
-    found = slots.values(chances(**given_), Decoding(threshold=0.4, median=0.5, quiet=0.2))
+    found = slots.values(chances(**given_), Decoding(threshold=0.4, median=0.5, least=0.1))
     assert found.shape == (1, 1)
     assert found.item() == pytest.approx(value, abs=1e-6)
 
@@ -242,7 +244,7 @@ def test_values_of_any_logits_are_strengths() -> None:
     logits = torch.randn(20_000, 1, BINS) * torch.linspace(0.0, 3.0, 20_000)[:, None, None]
     # Nearly all of it on the last bin: what is lost in the softmax's sum still counts in the mean.
     logits[..., -1] = torch.linspace(12.0, 22.0, 20_000)[:, None]
-    for decoding in (Decoding(), Decoding(threshold=0.0, median=0.0), Decoding(threshold=1.1, quiet=1.0)):
+    for decoding in (Decoding(), Decoding(threshold=0.0, median=0.0)):
         found = slots.values(torch.softmax(logits, dim=-1), decoding)
         assert 0.0 <= float(found.min()) <= float(found.max()) <= 1.0
 
