@@ -40,7 +40,9 @@ def align(performance: Performance) -> list[Played]:
     if len(moments) <= len(times):
         groups = _cut(cost)
         return [Played(m.words, tuple(group)) for m, group in zip(moments, groups, strict=True)]
-    groups = _cut(cost.T)
+    until = np.append(at[1:], 1.0)[:, None]
+    held = np.maximum(0.0, np.maximum(at[:, None] - begin, begin - until)) + 0.1 * np.abs(begin - at[:, None])
+    groups = _cut(held)
     return [Played(" ".join(moments[i].words for i in group), (k,)) for k, group in enumerate(groups)]
 
 

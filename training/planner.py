@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training the planner: a LoRA on the upper layers, so that the base model writes beats as the corpus plays them.
 
-What it learns to write are the corpus's poses in plain words, not its descriptions: those are so varied in their wording
-that a small model spends itself on it, and learns little of what a face does when.
+What it learns to write are the corpus's poses in plain words, not its descriptions: those are so varied in their
+wording that a small model spends itself on it, and learns little of what a face does when.
 
 A performance is one sequence: the scene, its moments with how many beats each takes, and every beat's description.
 Attention makes it a tree: a moment sees the scene, a beat sees the scene and its moment, and nothing sees its
@@ -40,7 +40,7 @@ _STEP = "step.json"
 class Tree:
     """A performance as the planner is trained on it.
 
-    `ids` and `positions` (T,); `parents` (T,) the segment of each token and `sees` the segments that a segment sees;
+    `ids` and `positions` (T,); `segments` (T,) the segment of each token and `sees` the segments that a segment sees;
     `labels` (T,) the token that should follow each, or -100.
     """
 

@@ -186,10 +186,14 @@ class Upper(nn.Module):
         return self.norm(hidden)
 
 
-@torch.inference_mode()
 def predict(run: Run, source: Source, size: int = 32) -> torch.Tensor:
     """Probabilities (keyframes, slots, bins), in the examples' order."""
     run.eval()
+    with torch.inference_mode():
+        return _predict(run, source, size)
+
+
+def _predict(run: Run, source: Source, size: int) -> torch.Tensor:
     found: list[torch.Tensor] = [torch.empty(0)] * len(source.examples)
     for numbers in in_batches(source.examples, size, None):
         picked = [source.examples[i] for i in numbers]
@@ -236,6 +240,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * factor * group.get("scale", 1.0)
         run.train()
+        # Of the step alone: a run that goes on draws what one that was not stopped draws.
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
         batch = collate(
             [source.examples[i] for i in numbers], [source.states[i] for i in numbers], recipe.token_dropout
         )
@@ -274,10 +280,10 @@ class _exchanged:
     def __exit__(self, *_: object) -> None:
         self._put(self._kept)
 
-    @torch.no_grad()
     def _put(self, values: list[torch.Tensor]) -> None:
-        for (p, _), value in zip(self._pairs, values, strict=True):
-            p.copy_(value)
+        with torch.no_grad():
+            for (p, _), value in zip(self._pairs, values, strict=True):
+                p.copy_(value)
 
 
 def _save(

@@ -34,7 +34,7 @@ from ..inference.worker.slots import Decoding, SlotReader, SlotsConfig
 from ..inference.worker.trunk import Trunk
 from ..performance import FacescriptError, Performance
 from . import corpus, planner, vocabulary
-from . import slots as poser
+from . import slots as slot_training
 from .metrics import Figures, slot_figures
 from .mirroring import mirror
 from .states import compute
@@ -45,9 +45,9 @@ STEPS = ("states", "vocabulary", "reader", "poser", "planner", "package")
 
 CONFIG = SlotsConfig()
 COMPOSED, COMPOSED_SEED = 4000, 7
-VOCABULARY = poser.Recipe(epochs=4)
-READER = poser.Recipe(epochs=7, rate=8e-4)
-POSER = poser.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
+VOCABULARY = slot_training.Recipe(epochs=4)
+READER = slot_training.Recipe(epochs=7, rate=8e-4)
+POSER = slot_training.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
 PLANNER = planner.PlannerRecipe()
 
 # What the choice of a decoding weighs against each other: the aims for MAE, MSE and 1 - F1.
@@ -89,26 +89,26 @@ class Training:
         """The base model in bf16."""
         return load(Runtime(ROOT / ".runtime").models / EMBEDDED_MODEL, "bf16")
 
-    def source(self, name: str, performances: Sequence[Performance]) -> poser.Source:
+    def source(self, name: str, performances: Sequence[Performance]) -> slot_training.Source:
         """Performances with the frozen base's states, from the cache or computed now."""
         trunk = Trunk(self.local.model, CONFIG.layers)
-        found = poser.examples(self.local.tokenizer, performances)
-        return poser.Source(found, compute(trunk, [e.reading for e in found], self.folder / "states", name))
+        found = slot_training.examples(self.local.tokenizer, performances)
+        return slot_training.Source(found, compute(trunk, [e.reading for e in found], self.folder / "states", name))
 
     @cached_property
-    def both(self) -> poser.Source:
+    def both(self) -> slot_training.Source:
         """The training part and its mirror image, of which an epoch sees half."""
         train = self.corpus.train
         return replace(self.source("train", [*train, *map(mirror, train)]), share=0.5)
 
     @cached_property
-    def composed(self) -> poser.Source:
+    def composed(self) -> slot_training.Source:
         """Descriptions composed from the vocabulary, in settings of the training part."""
         settings = [(p.brief.background, p.brief.emotion) for p in self.corpus.train]
         return self.source("vocabulary", vocabulary.compose(COMPOSED, COMPOSED_SEED, settings))
 
     @cached_property
-    def dev(self) -> poser.Source:
+    def dev(self) -> slot_training.Source:
         """The development part."""
         return self.source("dev", self.corpus.dev)
 
@@ -122,7 +122,7 @@ class Training:
         weights = self.local.model.get_input_embeddings().weight
         torch.manual_seed(VOCABULARY.seed)
         reader = SlotReader(CONFIG, slots.name_vectors(self.local.tokenizer, weights))
-        poser.start(reader, [self.both])
+        slot_training.start(reader, [self.both])
         self._train("vocabulary", reader, [self.composed, replace(self.both, share=0.1)], VOCABULARY)
 
     def reader(self) -> None:
@@ -131,7 +131,7 @@ class Training:
 
     def poser(self) -> None:
         """Let the language model's layers below the last one that is read learn too."""
-        model = poser.lora(self.local.model, CONFIG.layers)
+        model = slot_training.lora(self.local.model, CONFIG.layers)
         self._train("poser", self._reader("reader"), [self.both, replace(self.composed, share=0.1)], POSER, model)
         model.save_pretrained(self.folder / "poser-lora")
 
@@ -144,9 +144,11 @@ class Training:
     def package(self) -> None:
         """Write the adapter: the reader and both LoRAs in 16 bits, and a manifest with what they fit."""
         reader = self._reader("poser")
-        model = poser.lora(self.local.model, CONFIG.layers)
+        # Read before the LoRA changes the model that states are computed with.
+        dev = self.dev
+        model = slot_training.lora(self.local.model, CONFIG.layers)
         _load_lora(model, self.folder / "poser-lora" / "poser")
-        chances = poser.predict(poser.Run(reader, model), self.dev)
+        chances = slot_training.predict(slot_training.Run(reader, model), dev)
         true = torch.cat([example.targets for example in self.dev.examples])
         decoding, figures = choose(chances, true)
         print(f"{decoding}: {figures}")
@@ -163,14 +165,21 @@ class Training:
         return reader
 
     def _train(
-        self, step: str, reader: SlotReader, sources: Sequence[poser.Source], recipe: poser.Recipe, model: Any = None
+        self,
+        step: str,
+        reader: SlotReader,
+        sources: Sequence[slot_training.Source],
+        recipe: slot_training.Recipe,
+        model: Any = None,
     ) -> None:
         true = torch.cat([example.targets for example in self.dev.examples])
 
-        def measure(run: poser.Run, done: int) -> None:
-            print(f"    step {done}, dev: {choose(poser.predict(run, self.dev), true)[1]}", flush=True)
+        def measure(run: slot_training.Run, done: int) -> None:
+            print(f"    step {done}, dev: {choose(slot_training.predict(run, self.dev), true)[1]}", flush=True)
 
-        poser.train(poser.Run(reader, model), sources, recipe, self.folder / f"{step}-state.safetensors", measure)
+        slot_training.train(
+            slot_training.Run(reader, model), sources, recipe, self.folder / f"{step}-state.safetensors", measure
+        )
         save_file({k: v.contiguous() for k, v in reader.state_dict().items()}, self.folder / f"{step}.safetensors")
 
 

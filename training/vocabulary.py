@@ -140,7 +140,8 @@ def _varied(phrase: Phrase, draw: random.Random) -> Phrase:
         words, strength = draw.choice(_STRENGTHS)
         text = words.format(text)
         # On the corpus's grid of 0.05, where nothing that is named vanishes.
-        scaled = np.round(values * strength / np.abs(values).max() * 20.0) / 20.0
+        steps = np.round(np.abs(values) * strength / np.abs(values).max() * 20.0)
+        scaled = np.sign(values) * np.maximum(steps, values != 0.0) / 20.0
         values = np.clip(scaled, LOW, HIGH)
     return Phrase(text, values)
 

@@ -17,6 +17,11 @@ MANIFEST = "adapter.json"
 READER = "slots.safetensors"
 # LoRAs in peft's form, each in a folder of its name.
 POSER, PLANNER = "poser", "planner"
+# What is loaded, and so must be in the manifest: peft would take pickled weights where it finds no others.
+_FILES = (
+    READER,
+    *(f"{name}/{file}" for name in (POSER, PLANNER) for file in ("adapter_model.safetensors", "adapter_config.json")),
+)
 _FORMAT = 1
 _AGAIN = "Install the extension again: its files were changed or cut short."
 
@@ -37,29 +42,36 @@ def check(folder: Path, model: Any) -> Adapter:
     """
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        version = found["format"]
+        if version != _FORMAT:
+            raise FacescriptError(
+                "bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN
+            )
         made_for, files = found["base"], dict(found["files"])
         config, decoding = SlotsConfig.from_dict(found["slots"]), Decoding(**found["decoding"])
-        channels, version = list(found["channels"]), found["format"]
+        channels = list(found["channels"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FacescriptError(
             "bad_adapter", f"The adapter's {folder / MANIFEST} cannot be read: {error}.", _AGAIN
         ) from error
-    if version != _FORMAT:
-        raise FacescriptError(
-            "bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN
-        )
     for name, digest in files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts or _digest(folder / name) != digest:
             raise FacescriptError(
                 "bad_adapter", f"The adapter's file {folder / name} is missing or was changed.", _AGAIN
             )
-    if READER not in files:
-        raise FacescriptError("bad_adapter", f"The adapter in {folder} has no {READER}.", _AGAIN)
+    for name in _FILES:
+        if name not in files:
+            raise FacescriptError("bad_adapter", f"The adapter in {folder} has no {name}.", _AGAIN)
     if made_for != describe_base(model):
         raise FacescriptError(
             "bad_adapter",
             f"The adapter was trained for {made_for}, not for {describe_base(model)}.",
             "Run Set Up again.",
+        )
+    fits = config.hidden == made_for["hidden"] and all(0 <= layer <= made_for["layers"] for layer in config.layers)
+    if not fits or list(config.layers) != sorted(set(config.layers)):
+        raise FacescriptError(
+            "bad_adapter", f"The adapter in {folder} reads hidden states that its base model does not have.", _AGAIN
         )
     if channels != [channel.name for channel in CHANNELS] or config.names != SLOTS:
         raise FacescriptError("bad_adapter", "The adapter was trained for other channels or another order.", _AGAIN)
@@ -95,5 +107,6 @@ def write_manifest(folder: Path, model: Any, config: SlotsConfig, decoding: Deco
 def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
+    # ValueError: a name that no file can have.
+    except (OSError, ValueError):
+        return "missing"

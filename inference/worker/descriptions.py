@@ -10,7 +10,7 @@ import torch
 from .local_model import LocalModel
 from .prefix_cache import PrefixCache
 
-MAX_TOKENS = 48
+MAX_TOKENS = 56
 TEMPERATURE = 0.6
 TOP_P = 0.9
 

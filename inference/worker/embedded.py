@@ -16,7 +16,7 @@ from ..examples import Examples
 from . import adapter as adapters
 from . import slots
 from .asks import Ask
-from .descriptions import LineWriter, repeats_itself
+from .descriptions import LineWriter
 from .local_model import LocalModel
 from .trunk import Trunk
 
@@ -92,7 +92,7 @@ class EmbeddedBackend:
             scene = self._scene(brief, [ask.words for ask in batch])
             spare: list[str] = []
             for number, line in self._writer.write(scene, asked, seed + start, check):
-                if repeats_itself(line) or not line:
+                if _is_stuck(line):
                     spare = spare or [k.text for p in self._like(brief) for k in p.keyframes]
                     line = spare[number % len(spare)] if spare else line
                 yield start + number, line
@@ -130,3 +130,9 @@ class EmbeddedBackend:
 
     def _like(self, brief: Brief) -> list[Performance]:
         return self._examples.performances_like(brief.script, brief.emotion, 1)
+
+
+def _is_stuck(line: str) -> bool:
+    """Whether a line says nothing, or an action twice, as small models do at times."""
+    actions = [action.strip(" .").lower() for action in line.split(",")]
+    return not line or len(set(actions)) < len(actions)

@@ -226,7 +226,7 @@ def values(chances: torch.Tensor, decoding: Decoding) -> torch.Tensor:
     mean = chances @ grid
     median = grid[(chances.cumsum(dim=-1) < 0.5).sum(dim=-1).clamp(max=BINS - 1)]
     shown = 1.0 - chances[..., 0] - chances[..., 1] >= decoding.threshold
-    value = (decoding.median * median + (1.0 - decoding.median) * mean).clamp(min=decoding.least)
+    value = (decoding.median * median + (1.0 - decoding.median) * mean).clamp(decoding.least, 1.0)
     return torch.where(shown, value, 0.0)
 
 

@@ -19,10 +19,16 @@ from hypothesis import strategies as st
         ({"mouthSmileLeft": 0.5}, "A smile on the left."),
         ({"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.4}, "Left eye closed, left cheek raised."),
         ({"browInnerUp": 0.6, "mouthFrown": 0.4}, "Inner brows high, mouth corners down."),
-        ({"browInnerUp": 0.6, "browOuterUp": 0.6, "eyeWide": 0.7, "jawOpen": 0.4}, "Brows high, eyes very wide, jaw open."),
+        (
+            {"browInnerUp": 0.6, "browOuterUp": 0.6, "eyeWide": 0.7, "jawOpen": 0.4},
+            "Brows high, eyes very wide, jaw open.",
+        ),
         ({"browOuterUpRight": 0.5, "browDownLeft": 0.4}, "Right brow raised, left brow lowered."),
         ({"gazeDown": 0.5, "headPitch": -0.2}, "Gaze down, head lowered."),
-        ({"gazeLeft": 0.7, "headYaw": 0.1, "headRoll": -0.3}, "Gaze far left, head slightly turned left, head tilted far right."),
+        (
+            {"gazeLeft": 0.7, "headYaw": 0.1, "headRoll": -0.3},
+            "Gaze far left, head slightly turned left, head tilted far right.",
+        ),
         ({"mouthSmile": 0.05}, "Face at rest, eyes forward."),
     ],
 )

@@ -115,9 +115,7 @@ def test_an_action_on_one_side_stays_there(
 
 
 @pytest.mark.parametrize(("text", "channel", "least"), HEAD, ids=[row[0].split("head ")[-1] for row in HEAD])
-def test_the_head_goes_the_way_that_is_said(
-    backend: EmbeddedBackend, text: str, channel: str, least: float
-) -> None:
+def test_the_head_goes_the_way_that_is_said(backend: EmbeddedBackend, text: str, channel: str, least: float) -> None:
     assert pose(backend, text)[channel] * np.sign(least) >= abs(least)
 
 
