@@ -100,7 +100,7 @@ def mean_pose(train: Sequence[Performance]) -> System:
 
 def nearest_neighbour(rows: Rows, held: Rows) -> System:
     """The pose of the training description that is most alike: the cosine of TF-IDF vectors."""
-    found = [(f"1-{grams}-grams", _neighbour(rows, grams)) for grams in NEIGHBOUR_GRAMS]
+    found = [(f"up to {grams} words", _neighbour(rows, grams)) for grams in NEIGHBOUR_GRAMS]
     return chosen("nearest neighbour", found, held, thresholds=(0.0,))
 
 

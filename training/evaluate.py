@@ -17,7 +17,7 @@ import numpy as np
 from ..inference.examples import Examples
 from ..inference.options import QUANTIZATION_CHOICES, ModelOptions
 from ..inference.runtime import Runtime
-from ..inference.worker import backends, engine
+from ..inference.worker import adapter, backends, engine
 from ..performance import FacescriptError, Performance
 from ..performance.pose import Array
 from . import acting_checks, baselines, corpus, evaluator
@@ -182,7 +182,7 @@ def embedded(quantizations: Sequence[str]) -> Iterator[System]:
 
 def is_trained() -> bool:
     """Whether the package holds an adapter for the embedded model."""
-    return any(backends.EMBEDDED_ADAPTER.glob("*.safetensors"))
+    return (backends.EMBEDDED_ADAPTER / adapter.MANIFEST).is_file()
 
 
 def sanity(rows: Rows, judge: Evaluator) -> Iterator[Result]:

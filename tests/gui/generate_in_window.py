@@ -95,7 +95,7 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     found["started"] = session.busy
     seen: set[str] = set()
     for _ in range(3000):
-        if session.job and session.job.collector.keyframes and "streaming" not in seen:
+        if session.job and session.job.collector.beats and "streaming" not in seen:
             seen.add("streaming")
             found["keys_while_running"] = len(keys(obj))
             desk.picture("running")

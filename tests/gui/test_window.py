@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.window, pytest.mark.model, pytest.mark.slow]
 def test_pressing_generate_writes_keys_and_lists_the_beats(found: dict[str, Any]) -> None:
     assert found["started"]
     assert found["session_error"] == ""
-    assert len(found["beats"]) == 3
+    assert 3 <= len(found["beats"]) <= 6
     assert found["beats"][0][0] == 1
     first, last = found["beats"][0][0], found["beats"][-1][0]
     assert found["keys"] and all(first <= frame <= last for _, frame, _ in found["keys"])
