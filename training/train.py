@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import shutil
 import sys
@@ -204,8 +205,11 @@ def _load_lora(model: Any, folder: Path) -> None:
 def _copy_lora(source: Path, folder: Path) -> None:
     weights = load_file(source / "adapter_model.safetensors")
     save_file({k: v.to(torch.bfloat16).contiguous() for k, v in weights.items()}, folder / "adapter_model.safetensors")
-    config = (source / "adapter_config.json").read_text(encoding="utf-8")
-    (folder / "adapter_config.json").write_text(config, encoding="utf-8")
+    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    # peft writes down where the base model was on the machine that trained.
+    config["base_model_name_or_path"] = EMBEDDED_MODEL
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / "adapter_config.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
