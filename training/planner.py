@@ -13,7 +13,6 @@ its beats.
 from __future__ import annotations
 
 import json
-import math
 import random
 import time
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from ..inference.examples import Examples
 from ..inference.plain_words import describe
 from ..performance import Performance
 from .alignment import align
+from .learning import add_lora, pace
 from .mirroring import mirror
 
 _SAVE_EVERY = 100
@@ -119,20 +119,8 @@ class PlannerRecipe:
 
 def lora(model: Any, recipe: PlannerRecipe) -> Any:
     """The base model with a new LoRA in float32 on all products of its upper layers."""
-    from peft import LoraConfig, get_peft_model
-
-    # Torch's own attention is slower on the way back, in 16 bits on a CPU.
-    model.set_attn_implementation("eager")
-    count = model.config.num_hidden_layers
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-        layers_to_transform=list(range(recipe.frozen, count)),
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config, adapter_name="planner", autocast_adapter_dtype=True)
+    layers = range(recipe.frozen, model.config.num_hidden_layers)
+    return add_lora(model, "planner", layers, rank=recipe.rank, alpha=recipe.alpha, dropout=recipe.dropout)
 
 
 def losses(model: Any, item: Tree) -> torch.Tensor:
@@ -162,8 +150,8 @@ def train(
     per_epoch = len(performances) // recipe.batch
     total = int(per_epoch * recipe.epochs)
     optimizer = torch.optim.AdamW(weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    pace = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: _pace(done, total, recipe.warmup))
-    model, optimizer, pace = accelerator.prepare(model, optimizer, pace)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: pace(done, total, recipe.warmup))
+    model, optimizer, rates = accelerator.prepare(model, optimizer, rates)
     examples = Examples(performances)
     checked = [tree(local.tokenizer, p, _like(examples, p)) for p in dev]
     first = _resume(accelerator, out)
@@ -176,7 +164,7 @@ def train(
             seen.append(float(found.detach()))
         accelerator.clip_grad_norm_(weights, 1.0)
         optimizer.step()
-        pace.step()
+        rates.step()
         optimizer.zero_grad()
         done = step + 1
         if done % _SAVE_EVERY == 0 or done == total:
@@ -218,11 +206,6 @@ def _pick(
             performance, like = mirror(performance), like and mirror(like)
         found.append((performance, like))
     return found
-
-
-def _pace(done: int, total: int, warmup: float) -> float:
-    """A linear warm-up, then a cosine to zero."""
-    return min(1.0, (done + 1) / max(1.0, warmup * total)) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, done / total)))
 
 
 def _like(examples: Examples, performance: Performance) -> Performance | None:

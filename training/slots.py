@@ -20,6 +20,7 @@ from torch.nn import functional
 from ..inference.worker import slots
 from ..inference.worker.slots import BINS, Reading, SlotReader
 from ..performance import Performance
+from .learning import add_lora, pace
 from .states import States
 
 _GRID = torch.linspace(0.0, 1.0, BINS)
@@ -236,7 +237,7 @@ def train(
     for step, total, source, numbers in epochs(sources, recipe):
         if step < first:
             continue
-        factor = min(1.0, (step + 1) / max(1.0, recipe.warmup * total)) * (0.5 + 0.5 * math.cos(math.pi * step / total))
+        factor = pace(step, total, recipe.warmup)
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * factor * group.get("scale", 1.0)
         run.train()
@@ -322,18 +323,7 @@ def _resume(path: Path, optimizer: Any, learning: dict[str, nn.Parameter], avera
 
 def lora(model: Any, layers: tuple[int, ...], rank: int = 16, alpha: int = 32) -> Any:
     """The base model with a new LoRA in float32 on all products of the layers between the last two that are read."""
-    from peft import LoraConfig, get_peft_model
-
-    # Torch's own attention is slower on the way back, in 16 bits on a CPU.
-    model.set_attn_implementation("eager")
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=alpha,
-        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-        layers_to_transform=list(range(*layers[-2:])),
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config, adapter_name="poser", autocast_adapter_dtype=True)
+    return add_lora(model, "poser", range(*layers[-2:]), rank=rank, alpha=alpha)
 
 
 def start(reader: SlotReader, sources: Sequence[Source]) -> None:

@@ -21,6 +21,7 @@ from facescript.inference.examples import Examples
 from facescript.inference.plain_words import describe
 from facescript.performance import Brief, Keyframe, Performance, Pose
 from facescript.training import planner
+from facescript.training.learning import pace
 from facescript.training.planner import PlannerRecipe, Tree, attention, losses, tree
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -252,7 +253,7 @@ def test_the_similar_performance_is_another_one() -> None:
 
 
 def test_the_pace_rises_and_then_falls_to_nothing() -> None:
-    paces = [planner._pace(done, 100, 0.1) for done in range(101)]
+    paces = [pace(done, 100, 0.1) for done in range(101)]
     assert paces[0] == pytest.approx(0.1)
     assert max(paces) == pytest.approx(paces[9])
     assert paces[50] == pytest.approx(0.5)
