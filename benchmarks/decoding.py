@@ -13,6 +13,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..inference.prompts import Messages
+    from ..inference.worker.local_model import LocalModel
 
 TARGET = 5.0
 
@@ -68,8 +73,6 @@ def bench_decoding(models: Path, quantizations: Sequence[str] = ("nf4", "bf16"))
 
 
 def _measure(folder: Path, quantization: str) -> Result:
-    import torch
-
     from ..inference import prompts
     from ..inference.examples import Examples
     from ..inference.worker.local_model import load
@@ -99,6 +102,13 @@ def _measure(folder: Path, quantization: str) -> Result:
 
     messages, index, _ = requests[0]
     count = len(local.tokens(prompts.answer(poses[0], index)))
+    return Result(quantization, cold, shared, plain_seconds(local, messages, count), count)
+
+
+def plain_seconds(local: LocalModel, messages: Messages, count: int) -> float:
+    """Seconds of greedy `model.generate` of exactly `count` tokens after a conversation."""
+    import torch
+
     ids = torch.tensor([local.chat_tokens(messages)], device=local.device)
     begin = time.perf_counter()
     out = local.model.generate(
@@ -109,9 +119,9 @@ def _measure(folder: Path, quantization: str) -> Result:
         max_new_tokens=count,
         pad_token_id=local.tokenizer.eos_token_id,
     )
-    plain = time.perf_counter() - begin
+    spent = time.perf_counter() - begin
     assert out.shape[1] == ids.shape[1] + count
-    return Result(quantization, cold, shared, plain, count)
+    return spent
 
 
 def machine() -> str:

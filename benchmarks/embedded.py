@@ -140,23 +140,13 @@ def _bare(backend: Any) -> float:
 
 def _plain(models: Path, quantization: str) -> float:
     """Seconds of five answers in KeyframeFace's JSON, from one that is generated plainly, greedily and whole."""
-    import torch
-
     from ..inference import prompts
     from ..inference.options import EMBEDDED_MODEL
     from ..inference.worker.local_model import load
     from ..performance import NEUTRAL
+    from .decoding import plain_seconds
 
     local = load(models / EMBEDDED_MODEL, quantization)  # type: ignore[arg-type]
     count = len(local.tokens(prompts.answer(NEUTRAL, 0)))
-    ids = torch.tensor([local.chat_tokens(prompts.poser_messages(DESCRIPTIONS, BACKGROUND, EMOTION, 0))])
-    begin = time.perf_counter()
-    local.model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        do_sample=False,
-        min_new_tokens=count,
-        max_new_tokens=count,
-        pad_token_id=local.tokenizer.eos_token_id,
-    )
-    return len(DESCRIPTIONS) * (time.perf_counter() - begin)
+    messages = prompts.poser_messages(DESCRIPTIONS, BACKGROUND, EMOTION, 0)
+    return len(DESCRIPTIONS) * plain_seconds(local, messages, count)

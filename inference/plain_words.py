@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from ..performance import Pose
+from ..performance.pose import SHORTHAND
 
 _TABLE = Path(__file__).parent / "data" / "plain_words.json"
 
@@ -22,12 +23,6 @@ _ORDER = (
     "headTiltRight"
 ).split()
 
-_GAZE = {
-    "gazeLeft": ("eyeLookOutLeft", "eyeLookInRight"),
-    "gazeRight": ("eyeLookInLeft", "eyeLookOutRight"),
-    "gazeUp": ("eyeLookUpLeft", "eyeLookUpRight"),
-    "gazeDown": ("eyeLookDownLeft", "eyeLookDownRight"),
-}
 _HEAD = {"headYaw": ("headTurnLeft", "headTurnRight"), "headPitch": ("headUp", "headDown")}
 _HEAD |= {"headRoll": ("headTiltLeft", "headTiltRight")}
 # An angle of the head counts as much as a coefficient twice as large: 0.5 is a turn of 22 degrees.
@@ -91,8 +86,8 @@ def _actions(pose: Pose) -> list[_Action]:
     for stem in _ORDER:
         if stem in table.side and stem != "browOuterUp":
             _add_sides(add, stem, pose[f"{stem}Left"], pose[f"{stem}Right"])
-        elif stem in _GAZE:
-            add(stem, sum(pose[name] for name in _GAZE[stem]) / 2)
+        elif stem.startswith("gaze"):
+            add(stem, sum(pose[name] for name in SHORTHAND[stem]) / 2)
         elif stem not in ("brows", "browInnerUp", "browOuterUp") and not stem.startswith("head"):
             add(stem, pose[stem])
     for angle, (plus, minus) in _HEAD.items():
