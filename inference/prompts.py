@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..performance import CHANNELS, Brief, Performance, Pose
-from .plain_words import describe
+from ..performance import CHANNELS, Pose
 
 Messages = list[dict[str, str]]
 
@@ -107,31 +106,3 @@ def planner_scene(script: str, background: str, emotion: str) -> str:
 def planner_moment(moment: str) -> str:
     """The line that asks for the description of one moment."""
     return f"Moment: {moment}\nFace:"
-
-
-# --- the embedded model's planner -----------------------------------------------------------------------------------
-
-# Beats of one moment; keyframes and characters of the performance that is shown.
-MOST_BEATS = 4
-MOST_SHOWN = 4
-LONGEST_SHOWN = 150
-NUMBERS = ("one", "two", "three", "four", "five", "six")
-
-
-def plan_scene(brief: Brief, script: str, like: Performance | None) -> str:
-    """What all beats of a plan share: a performance of a similar script, if there is one, and the scene itself."""
-    shown = ""
-    if like is not None:
-        rows = "".join(f"- {describe(keyframe.pose)}\n" for keyframe in like.keyframes[:MOST_SHOWN])
-        shown = f"Similar: {like.brief.script[:LONGEST_SHOWN]}\nEmotion: {like.brief.emotion}\n{rows}\n"
-    return f"{shown}Script: {script}\nBackground: {brief.background}\nEmotion: {brief.emotion}\n"
-
-
-def plan_moment(words: str, index: int, count: int) -> str:
-    """Asks how many beats a moment of the script takes; the answer is one of NUMBERS."""
-    return f"\nMoment {index + 1} of {count}: {words}\nBeats:"
-
-
-def plan_beat(part: int, parts: int) -> str:
-    """Follows `plan_moment` and asks for the description of one of the moment's beats."""
-    return f" {NUMBERS[parts - 1]}\nFace {NUMBERS[part]} of {NUMBERS[parts - 1]}:"

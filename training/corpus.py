@@ -54,6 +54,11 @@ def load() -> Corpus:
     )
 
 
+def theme(performance: Performance) -> str:
+    """What a performance is about, as its id begins: `rom-032` -> `rom`."""
+    return performance.brief.id.partition("-")[0]
+
+
 def words(text: str) -> frozenset[str]:
     """A text's words, for comparing."""
     return frozenset(re.findall(r"\w+", text.lower()))

@@ -214,7 +214,7 @@ def _shown(results: Sequence[Result], part: str) -> Iterator[dict[str, Any]]:
 def _themes(found: Mapping[str, Array], asked: Sequence[Performance], part: str) -> Iterator[dict[str, Any]]:
     if not found:
         return
-    themes = np.array([theme(performance) for performance in asked for _ in performance.keyframes])
+    themes = np.array([corpus.theme(performance) for performance in asked for _ in performance.keyframes])
     true = Rows.of(asked).poses
     body = {}
     for name in sorted(set(themes)):
@@ -224,11 +224,6 @@ def _themes(found: Mapping[str, Array], asked: Sequence[Performance], part: str)
         yield {"kind": "theme", "part": part, "theme": str(name), "keyframes": int(here.sum()), "mae": errors}
     print("\nMAE over 55 channels by theme (keyframes)\n")
     print(table(list(found), body))
-
-
-def theme(performance: Performance) -> str:
-    """What a performance is about, as its id begins: `rom-032` -> `rom`."""
-    return performance.brief.id.partition("-")[0]
 
 
 def _differences(found: Mapping[str, Array], rows: Rows, options: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
+
 _PRODUCTS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def fast_bf16() -> bool:
+    """Whether 16-bit products are faster than 32-bit ones: without AVX-512 they are five times slower on a CPU."""
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def add_lora(model: Any, name: str, layers: range, *, rank: int, alpha: int, dropout: float = 0.0) -> Any:

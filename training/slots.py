@@ -20,7 +20,7 @@ from torch.nn import functional
 from ..inference.worker import slots
 from ..inference.worker.slots import BINS, Reading, SlotReader
 from ..performance import Performance
-from .learning import add_lora, pace
+from .learning import add_lora, fast_bf16, pace
 from .states import States
 
 _GRID = torch.linspace(0.0, 1.0, BINS)
@@ -161,8 +161,8 @@ class Run(nn.Module):
         states = batch.states
         if self.upper is not None:
             states = [*states[:-1], self.upper(states[-2], batch.padding)]
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.reader(states, batch.rows, batch.where)
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16()):
+            return self.reader([state.float() for state in states], batch.rows, batch.where)
 
 
 class Upper(nn.Module):
@@ -175,9 +175,11 @@ class Upper(nn.Module):
         self.layers = nn.ModuleList(list(core.layers)[first:last])
         self.norm = core.norm
         self.rotary = core.rotary_emb
+        self.dtype = core.norm.weight.dtype
 
     def forward(self, hidden: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
         """(B, T, hidden) from the same; `padding` (B, T) is on the right, where a causal model never looks."""
+        hidden = hidden.to(self.dtype)
         length = hidden.shape[1]
         positions = torch.arange(length)[None]
         bias = torch.full((length, length), torch.finfo(hidden.dtype).min, dtype=hidden.dtype).triu(1)[None, None]

@@ -33,16 +33,21 @@ class States:
 
 
 def compute(trunk: Trunk, readings: Sequence[Reading], folder: Path, name: str, block: int = 128) -> States:
-    """The states of all readings, in files of `block` texts; files that are there already are not made again."""
-    arrays, places = [], []
+    """The states of all readings, in files of `block` texts; files that are there already are not made again.
+
+    The same text is computed once: most mirrored texts name no side, and so are their own mirror image.
+    """
+    different = list({reading.ids: reading for reading in readings}.values())
+    arrays, places = [], {}
     for number, first in enumerate(
-        tqdm(range(0, len(readings), block), desc=f"hidden states of {name}", mininterval=20)
+        tqdm(range(0, len(different), block), desc=f"hidden states of {name}", mininterval=20)
     ):
-        part = readings[first : first + block]
+        part = different[first : first + block]
         arrays.append(_block(trunk, part, folder))
         stops = np.cumsum([len(reading.ids) for reading in part]).tolist()
-        places += [(number, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
-    return States(tuple(arrays), tuple(places))
+        for reading, start, stop in zip(part, [0, *stops], stops, strict=False):
+            places[reading.ids] = (number, start, stop)
+    return States(tuple(arrays), tuple(places[reading.ids] for reading in readings))
 
 
 def _block(trunk: Trunk, readings: Sequence[Reading], folder: Path) -> torch.Tensor:

@@ -5,7 +5,8 @@ states      the frozen base model's hidden states of all texts (some 6 GB in .ru
 vocabulary  the slots reader on composed descriptions
 reader      the slots reader on the corpus and its mirror image
 poser       the reader and a LoRA on the layers below it, together
-planner     a LoRA that writes beats
+more        the poser in the package goes on with what was written since (NEW); nothing of the steps above is needed
+planner     the reader of scripts
 package     choose how values are read, and write the adapter with its manifest
 """
 
@@ -15,6 +16,7 @@ import argparse
 import itertools
 import json
 import os
+import random
 import shutil
 import sys
 from collections.abc import Sequence
@@ -36,6 +38,7 @@ from ..inference.worker.trunk import Trunk
 from ..performance import FacescriptError, Performance
 from . import corpus, planner, vocabulary
 from . import slots as slot_training
+from .learning import fast_bf16
 from .metrics import Figures, slot_figures
 from .mirroring import mirror
 from .states import compute
@@ -43,13 +46,20 @@ from .states import compute
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".runtime" / "training"
 STEPS = ("states", "vocabulary", "reader", "poser", "planner", "package")
+MORE = "more"
+# What was written after the poser in the package was trained, by the beginnings of the ids.
+NEW = frozenset("fa2 wr2 ro2 th2 co2 fn2 su2 se2 se3".split())
 
 CONFIG = SlotsConfig()
+# With a LoRA, the last layer that is read is not what the frozen base has there: the cheapest one stands in for it.
+LOWER = (*CONFIG.layers[:-1], CONFIG.layers[-2] + 1)
 COMPOSED, COMPOSED_SEED = 4000, 7
 VOCABULARY = slot_training.Recipe(epochs=4)
 READER = slot_training.Recipe(epochs=7, rate=8e-4)
 POSER = slot_training.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
-PLANNER = planner.PlannerRecipe()
+MORE_POSER = slot_training.Recipe(epochs=1, rate=2e-4, batch=8, average=0.998, seed=2)
+PLANNER = slot_training.Recipe(epochs=5, rate=5e-4, token_dropout=0.15)
+PLANNER_DROPOUT = 0.2
 
 # What the choice of a decoding weighs against each other: the aims for MAE, MSE and 1 - F1.
 AIMS = (0.034, 0.0095, 0.22)
@@ -60,7 +70,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="run.py train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("steps", nargs="*", choices=[[], *STEPS], help="the steps to carry out (all)")
+    parser.add_argument("steps", nargs="*", choices=[[], *STEPS, MORE], help=f"the steps to carry out (all but {MORE})")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
     options = parser.parse_args(arguments[1:])
     torch.set_num_threads(options.threads)
@@ -87,31 +97,36 @@ class Training:
 
     @cached_property
     def local(self) -> LocalModel:
-        """The base model in bf16."""
-        return load(Runtime(ROOT / ".runtime").models / EMBEDDED_MODEL, "bf16")
+        """The base model in the precision that is faster here."""
+        return load(Runtime(ROOT / ".runtime").models / EMBEDDED_MODEL, "bf16" if fast_bf16() else "fp32")
 
-    def source(self, name: str, performances: Sequence[Performance]) -> slot_training.Source:
-        """Performances with the frozen base's states, from the cache or computed now."""
-        trunk = Trunk(self.local.model, CONFIG.layers)
-        found = slot_training.examples(self.local.tokenizer, performances)
+    def examples(self, performances: Sequence[Performance]) -> list[slot_training.Example]:
+        """Performances as the poser reads them."""
+        return slot_training.examples(self.local.tokenizer, performances)
+
+    def source(
+        self, name: str, found: Sequence[slot_training.Example], layers: tuple[int, ...] = CONFIG.layers
+    ) -> slot_training.Source:
+        """Examples with the frozen base's states, from the cache or computed now."""
+        trunk = Trunk(self.local.model, layers)
         return slot_training.Source(found, compute(trunk, [e.reading for e in found], self.folder / "states", name))
 
     @cached_property
     def both(self) -> slot_training.Source:
         """The training part and its mirror image, of which an epoch sees half."""
         train = self.corpus.train
-        return replace(self.source("train", [*train, *map(mirror, train)]), share=0.5)
+        return replace(self.source("train", self.examples([*train, *map(mirror, train)])), share=0.5)
 
     @cached_property
     def composed(self) -> slot_training.Source:
         """Descriptions composed from the vocabulary, in settings of the training part."""
         settings = [(p.brief.background, p.brief.emotion) for p in self.corpus.train]
-        return self.source("vocabulary", vocabulary.compose(COMPOSED, COMPOSED_SEED, settings))
+        return self.source("vocabulary", self.examples(vocabulary.compose(COMPOSED, COMPOSED_SEED, settings)))
 
     @cached_property
     def dev(self) -> slot_training.Source:
         """The development part."""
-        return self.source("dev", self.corpus.dev)
+        return self.source("dev", self.examples(self.corpus.dev))
 
     def states(self) -> None:
         """Compute all hidden states, which later steps read."""
@@ -136,32 +151,59 @@ class Training:
         self._train("poser", self._reader("reader"), [self.both, replace(self.composed, share=0.1)], POSER, model)
         model.save_pretrained(self.folder / "poser-lora")
 
+    def more(self) -> None:
+        """Go on from the package: what was written since twice, as it is and in a mirror, the rest half as often."""
+        coin = random.Random(MORE_POSER.seed)
+        known, new = [], []
+        for performance in self.corpus.train:
+            if corpus.theme(performance) in NEW:
+                new += [performance, mirror(performance)]
+            else:
+                known.append(mirror(performance) if coin.random() < 0.5 else performance)
+        # All states before the LoRA changes the model that they are computed with.
+        dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
+        sources = [
+            replace(self.source("known", self.examples(known), LOWER), share=0.5),
+            self.source("new", self.examples(new), LOWER),
+        ]
+        model = slot_training.lora(self.local.model, CONFIG.layers)
+        _load_lora(model, EMBEDDED_ADAPTER / adapter.LORA)
+        reader = SlotReader(CONFIG)
+        reader.load_state_dict(load_file(EMBEDDED_ADAPTER / adapter.POSER_SLOTS))
+        self._train("more", reader, sources, MORE_POSER, model, dev)
+        shutil.copy(self.folder / "more.safetensors", self.folder / "poser.safetensors")
+        model.save_pretrained(self.folder / "poser-lora")
+
     def planner(self) -> None:
-        """Train the planner's LoRA."""
-        out = self.folder / "planner"
-        out.mkdir(parents=True, exist_ok=True)
-        planner.train(self.local, self.corpus.train, self.corpus.dev[::2], PLANNER, out)
+        """Train the planner's reader on scripts; it starts from what the poser's knows of words."""
+        train = self.corpus.train
+        both = self.source("scripts", planner.examples(self.local.tokenizer, [*train, *map(mirror, train)]))
+        dev = self.source("dev's scripts", planner.examples(self.local.tokenizer, self.corpus.dev))
+        reader = self._reader("poser", PLANNER_DROPOUT)
+        self._train("planner", reader, [replace(both, share=0.5)], PLANNER, dev=dev)
 
     def package(self) -> None:
-        """Write the adapter: the reader and both LoRAs in 16 bits, and a manifest with what they fit."""
+        """Write the adapter: both readers and the LoRA in 16 bits, what to pick from, and a manifest of it all."""
         reader = self._reader("poser")
         # Read before the LoRA changes the model that states are computed with.
-        dev = self.dev
+        dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         model = slot_training.lora(self.local.model, CONFIG.layers)
         _load_lora(model, self.folder / "poser-lora" / "poser")
         chances = slot_training.predict(slot_training.Run(reader, model), dev)
-        true = torch.cat([example.targets for example in self.dev.examples])
+        true = torch.cat([example.targets for example in dev.examples])
         decoding, figures = choose(chances, true)
         print(f"{decoding}: {figures}")
-        for name, folder in ((adapter.POSER, "poser-lora/poser"), (adapter.PLANNER, "planner/planner")):
-            shutil.rmtree(EMBEDDED_ADAPTER / name, ignore_errors=True)
-            (EMBEDDED_ADAPTER / name).mkdir()
-            _copy_lora(self.folder / folder, EMBEDDED_ADAPTER / name)
-        save_file({k: v.contiguous() for k, v in reader.state_dict().items()}, EMBEDDED_ADAPTER / adapter.READER)
+        shutil.rmtree(EMBEDDED_ADAPTER / adapter.LORA, ignore_errors=True)
+        (EMBEDDED_ADAPTER / adapter.LORA).mkdir()
+        _copy_lora(self.folder / "poser-lora" / "poser", EMBEDDED_ADAPTER / adapter.LORA)
+        for name, kept in (("poser", adapter.POSER_SLOTS), ("planner", adapter.PLANNER_SLOTS)):
+            weights = load_file(self.folder / f"{name}.safetensors")
+            save_file({k: v.half().contiguous() for k, v in weights.items()}, EMBEDDED_ADAPTER / kept)
+        planner.repertoire(self.corpus.train).save(EMBEDDED_ADAPTER / adapter.REPERTOIRE)
         adapter.write_manifest(EMBEDDED_ADAPTER, self.local.model, CONFIG, decoding)
 
-    def _reader(self, step: str) -> SlotReader:
-        reader = SlotReader(CONFIG)
+    def _reader(self, step: str, dropout: float = CONFIG.dropout) -> SlotReader:
+        reader = SlotReader(replace(CONFIG, dropout=dropout))
         reader.load_state_dict(load_file(self.folder / f"{step}.safetensors"))
         return reader
 
@@ -172,11 +214,13 @@ class Training:
         sources: Sequence[slot_training.Source],
         recipe: slot_training.Recipe,
         model: Any = None,
+        dev: slot_training.Source | None = None,
     ) -> None:
-        true = torch.cat([example.targets for example in self.dev.examples])
+        dev = dev or self.dev
+        true = torch.cat([example.targets for example in dev.examples])
 
         def measure(run: slot_training.Run, done: int) -> None:
-            print(f"    step {done}, dev: {choose(slot_training.predict(run, self.dev), true)[1]}", flush=True)
+            print(f"    step {done}, dev: {choose(slot_training.predict(run, dev), true)[1]}", flush=True)
 
         slot_training.train(
             slot_training.Run(reader, model), sources, recipe, self.folder / f"{step}-state.safetensors", measure

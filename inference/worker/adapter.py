@@ -14,21 +14,25 @@ from ..options import EMBEDDED_MODEL
 from .slots import SLOTS, Decoding, SlotsConfig
 
 MANIFEST = "adapter.json"
-READER = "slots.safetensors"
-# LoRAs in peft's form, each in a folder of its name.
-POSER, PLANNER = "poser", "planner"
+# The slots readers of the poser and of the planner, and the keyframes that the planner picks from.
+POSER_SLOTS, PLANNER_SLOTS = "poser_slots.safetensors", "planner_slots.safetensors"
+REPERTOIRE = "repertoire.safetensors"
+# The poser's LoRA in peft's form, in a folder of its name.
+LORA = "poser"
 # What is loaded, and so must be in the manifest: peft would take pickled weights where it finds no others.
 _FILES = (
-    READER,
-    *(f"{name}/{file}" for name in (POSER, PLANNER) for file in ("adapter_model.safetensors", "adapter_config.json")),
+    POSER_SLOTS,
+    PLANNER_SLOTS,
+    REPERTOIRE,
+    *(f"{LORA}/{file}" for file in ("adapter_model.safetensors", "adapter_config.json")),
 )
-_FORMAT = 1
+_FORMAT = 2
 _AGAIN = "Install the extension again: its files were changed or cut short."
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter whose files are whole: its folder, the reader's make and how its values are read."""
+    """An adapter whose files are whole: its folder, the readers' make and how the poser's values are read."""
 
     folder: Path
     config: SlotsConfig

@@ -34,9 +34,6 @@ class Backend(Protocol):
     def label(self) -> str:
         """The model and its quantization, for people."""
 
-    def beats(self, brief: Brief, moments: Sequence[str], check: Check) -> list[int]:
-        """How many beats each moment of the script takes, each at least 1."""
-
     def describe(self, brief: Brief, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
         """Yield (number of the beat asked for, what the face visibly does then) as they are finished, in any order."""
 
@@ -86,10 +83,6 @@ class LocalBackend:
     def label(self) -> str:
         """The model's folder name and its quantization."""
         return f"{self._local.folder.name} ({self._local.quantization})"
-
-    def beats(self, brief: Brief, moments: Sequence[str], check: Check) -> list[int]:
-        """One beat a moment: a model that was not trained to cut a script is not asked."""
-        return [1] * len(moments)
 
     def describe(self, brief: Brief, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
         """Write descriptions in batches, after examples of performances with a similar script and emotion."""
@@ -147,7 +140,7 @@ def make(options: ModelOptions, models: Path) -> Backend:
     if options.backend == "embedded":
         local = load(models / EMBEDDED_MODEL, chosen)
         if (EMBEDDED_ADAPTER / adapters.MANIFEST).is_file():
-            return EmbeddedBackend(local, EMBEDDED_ADAPTER, Examples.load())
+            return EmbeddedBackend(local, EMBEDDED_ADAPTER)
         return LocalBackend(local, Examples.load(), trained=False)
     if options.backend == "local":
         if not options.model:

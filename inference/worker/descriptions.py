@@ -69,15 +69,6 @@ class LineWriter:
             ids = torch.tensor([[chosen[place]] for place in keep], device=self._local.device)
             logits = self._step(ids, mask, cache)
 
-    def choose(self, prefix: str, prompts: Sequence[str], answers: Sequence[str]) -> list[int]:
-        """For each prompt, the number of the likeliest answer; answers are told apart by their first token."""
-        if not prompts:
-            return []
-        self._cache.prefill(self._local.tokens(prefix))
-        firsts = [self._local.tokens(answer)[0] for answer in answers]
-        logits, _ = self._first([self._local.tokens(prompt) for prompt in prompts], self._cache.repeated(len(prompts)))
-        return logits[:, firsts].float().argmax(dim=-1).tolist()
-
     def _first(self, rows: list[list[int]], cache: object) -> tuple[torch.Tensor, torch.Tensor]:
         # Padded on the left, so that every row's last token is its prompt's last.
         longest = max(map(len, rows))

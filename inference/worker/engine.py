@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...performance import Beat, Brief, FacescriptError, Keyframe, Performance
-from ..script import Moment, read_script
+from ..beats import beat_counts
+from ..script import read_script
 from ..timing import SHORTEST, duration, schedule
 from .asks import Ask
 from .backends import Backend
@@ -29,10 +30,7 @@ def plan(brief: Brief, backend: Backend, seed: int, check: Check = lambda: None)
     starts = [round(time, 3) for time in schedule(moments)]
     stops = [*starts[1:], starts[-1] + duration(moments[-1])]
     ask = [index for index, moment in enumerate(moments) if not moment.described]
-    free = _cut_freely(moments)
-    parts = dict(
-        zip(ask, backend.beats(brief, [moments[i].words for i in ask], check) if free else [1] * len(ask), strict=True)
-    )
+    parts = beat_counts(moments)
     beats: list[Beat] = []
     asks: dict[int, Ask] = {}
     for index, (moment, start, stop) in enumerate(zip(moments, starts, stops, strict=True)):
@@ -49,11 +47,6 @@ def plan(brief: Brief, backend: Backend, seed: int, check: Check = lambda: None)
     places = list(asks)
     for number, text in backend.describe(brief, list(asks.values()), seed, check):
         yield places[number], len(beats), replace(beats[places[number]], text=text)
-
-
-def _cut_freely(moments: Sequence[Moment]) -> bool:
-    """Whether it is left to the planner how many beats a moment takes: not if the user wrote one a line."""
-    return len({moment.line for moment in moments}) == 1
 
 
 def generate(

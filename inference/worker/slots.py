@@ -193,6 +193,20 @@ class SlotReader(nn.Module):
         return self.out(self.norm(slots)) + self.bias
 
 
+def read(reader: SlotReader, states: Sequence[torch.Tensor], text: Reading, count: int) -> torch.Tensor:
+    """How likely each strength of each slot is, (count, slots, BINS) on the CPU, at each of the text's keyframes.
+
+    `states` are the hidden states (1, T, hidden) of the layers that the reader reads.
+    """
+    device = states[0].device
+    segments = torch.tensor(text.segments, device=device).expand(count, -1)
+    where = relations(segments, torch.arange(1, count + 1, device=device))
+    rows = torch.zeros(count, dtype=torch.long, device=device)
+    with torch.inference_mode():
+        logits = reader([state.float() for state in states], rows, where)
+    return torch.softmax(logits.float(), dim=-1).cpu()
+
+
 def name_vectors(tokenizer: Any, embedding: torch.Tensor) -> torch.Tensor:
     """(slots, hidden): the mean embedding of each slot's name, scaled to unit variance."""
     rows = [tokenizer(" " + slot_words(name), add_special_tokens=False)["input_ids"] for name in SLOTS]

@@ -135,9 +135,6 @@ def test_a_backend_is_asked_for_each_performance_in_order() -> None:
     class Backend:
         label = "made"
 
-        def beats(self, *_: object) -> list[int]:
-            raise AssertionError
-
         def describe(self, *_: object) -> Iterator[tuple[int, str]]:
             raise AssertionError
 

@@ -20,12 +20,11 @@ from facescript.inference.worker.slots import Decoding, SlotsConfig
 from facescript.performance import CHANNELS, FacescriptError
 
 FILES = (
-    adapter.READER,
-    *(
-        f"{name}/{file}"
-        for name in ("planner", "poser")
-        for file in ("adapter_model.safetensors", "adapter_config.json")
-    ),
+    "poser_slots.safetensors",
+    "planner_slots.safetensors",
+    "repertoire.safetensors",
+    "poser/adapter_model.safetensors",
+    "poser/adapter_config.json",
 )
 CONFIG = SlotsConfig(layers=(0, 2, 4), hidden=32, width=16)
 DECODING = Decoding(0.3, 0.25, 0.1)
@@ -73,7 +72,7 @@ def test_what_was_written_is_accepted(folder: Path) -> None:
 
 def test_the_manifest_says_what_the_adapter_fits(folder: Path) -> None:
     found = json.loads((folder / adapter.MANIFEST).read_text(encoding="utf-8"))
-    assert found["format"] == 1
+    assert found["format"] == 2
     assert found["base"] == {"name": EMBEDDED_MODEL, "hidden": 32, "layers": 6, "vocabulary": 400}
     assert found["channels"] == [channel.name for channel in CHANNELS]
     assert set(found["files"]) == set(FILES)
@@ -180,8 +179,8 @@ def test_a_name_that_no_file_can_have_is_refused(folder: Path) -> None:
         b"7",
         b'"adapter"',
         b"\xff\xfe\x00",
-        b'{"format": 1}',
-        b'{"format": 1, "base": {}, "files": 3, "slots": {}, "decoding": {}, "channels": []}',
+        b'{"format": 2}',
+        b'{"format": 2, "base": {}, "files": 3, "slots": {}, "decoding": {}, "channels": []}',
     ],
 )
 def test_a_broken_manifest_is_refused_by_name(folder: Path, content: bytes) -> None:

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many beats a moment takes."""
+
+from __future__ import annotations
+
+import pytest
+from facescript.inference.beats import MOST, beat_counts
+from facescript.inference.script import Moment, read_script
+from facescript.inference.timing import SHORTEST, duration
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+moments = st.lists(
+    st.builds(
+        Moment,
+        line=st.just(1),
+        speech=st.lists(st.sampled_from("you came back again".split()), max_size=30).map(" ".join),
+        direction=st.sampled_from(["", "smirks", "He turns to the window and waits."]),
+        described=st.booleans(),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("script", ["smirk", "Yawn.", "left eye winks", "A long slow smile"])
+def test_a_bare_prompt_takes_one_or_two(script: str) -> None:
+    [count] = beat_counts(read_script(script))
+    assert count <= 2
+
+
+def test_a_line_of_speech_takes_as_many_as_the_corpus_gives_it() -> None:
+    # 7 words in 2.6 s: 1.38 + 0.18 * 0.96 + 0.70 * 1.95 = 2.9.
+    assert beat_counts(read_script("You never told me she was here.")) == [3]
+
+
+def test_the_longest_moment_takes_those_that_are_left() -> None:
+    script = read_script("No. I waited for you on that platform the whole of the night, do you hear me?")
+    counts = beat_counts(script)
+    assert len(counts) == len(script) >= 2
+    seconds = [duration(moment) for moment in script]
+    assert counts.index(max(counts)) == seconds.index(max(seconds))
+
+
+def test_one_moment_a_line_is_one_beat_a_line() -> None:
+    assert beat_counts(read_script("You lied to me about all of it, every word.\nI said no.")) == [1, 1]
+
+
+def test_a_described_face_is_one_beat() -> None:
+    described = Moment(1, direction="brows knit, lips press", described=True)
+    assert beat_counts([described, Moment(1, speech="You lied to me about all of it, every word.")])[0] == 1
+
+
+@given(moments)
+@settings(max_examples=100)
+def test_every_moment_has_a_beat_and_none_is_too_short(found: list[Moment]) -> None:
+    counts = beat_counts(found)
+    assert len(counts) == len(found)
+    for count, moment in zip(counts, found, strict=True):
+        assert 1 <= count <= MOST
+        assert count == 1 or duration(moment) / count >= SHORTEST
+        assert count == 1 or not moment.described

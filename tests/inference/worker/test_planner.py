@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the planner picks, with a reader whose answer is planted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from facescript.inference.worker.asks import Ask
+from facescript.inference.worker.planner import Planner, Repertoire, beat_text
+from facescript.inference.worker.slots import BINS, SLOTS, Reading, SlotReader, SlotsConfig
+from safetensors.torch import save_file
+from toys import HIDDEN, Tokenizer
+
+CONFIG = SlotsConfig(layers=(0, 2), hidden=HIDDEN, width=16, depth=1, heads=4)
+
+
+def moves(**steps: int) -> torch.Tensor:
+    row = torch.zeros(len(SLOTS), dtype=torch.uint8)
+    for name, step in steps.items():
+        row[SLOTS.index(name)] = step
+    return row
+
+
+FOUND = Repertoire(
+    ("Face at rest.", "Jaw drops.", "Jaw drops a little.", "Eyes wide, ä broad smile."),
+    torch.stack(
+        [moves(), moves(jawOpen=16), moves(jawOpen=6), moves(mouthSmileLeft=12, mouthSmileRight=12, eyeWideLeft=16)]
+    ),
+)
+
+
+class Planted(SlotReader):
+    """Says that slots are most likely at certain steps, keyframe by keyframe."""
+
+    def __init__(self, *rows: torch.Tensor) -> None:
+        super().__init__(CONFIG)
+        self.rows = torch.stack(rows).long()
+
+    def forward(self, states: object, rows: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+        wanted = self.rows[: len(rows), :, None]
+        return -(torch.arange(BINS) - wanted).abs().float()
+
+
+def planner(*rows: torch.Tensor, found: Repertoire = FOUND) -> tuple[Planner, list[Reading]]:
+    read: list[Reading] = []
+
+    def states(text: Reading) -> list[torch.Tensor]:
+        read.append(text)
+        return [torch.zeros(1, len(text.ids), HIDDEN)] * 2
+
+    return Planner(Tokenizer(), states, Planted(*rows), found), read
+
+
+def test_a_beat_is_its_moments_words_and_its_place_among_the_moments_beats() -> None:
+    assert beat_text("You lied.", 0, 1) == "You lied."
+    assert beat_text("You lied.", 1, 3) == "2 of 3: You lied."
+    assert len(beat_text("word " * 1000, 0, 1)) == 500
+
+
+def test_each_beat_gets_the_description_of_the_likeliest_pose() -> None:
+    found, _ = planner(moves(jawOpen=16), moves(mouthSmileLeft=12, mouthSmileRight=12, eyeWideLeft=16), moves())
+    asks = [Ask("Oh."), Ask("You!"), Ask("Well.")]
+    assert found.describe("", "", asks, 0) == ["Jaw drops.", "Eyes wide, ä broad smile.", "Face at rest."]
+
+
+def test_nothing_is_done_twice_in_one_performance() -> None:
+    found, _ = planner(moves(jawOpen=16), moves(jawOpen=16))
+    assert found.describe("", "", [Ask("Oh."), Ask("Oh.")], 0) == ["Jaw drops.", "Jaw drops a little."]
+
+
+def test_all_beats_and_the_scene_are_read_at_once() -> None:
+    tokenizer = Tokenizer()
+    found, read = planner(moves(), moves(jawOpen=16))
+    found._tokenizer = tokenizer
+    found.describe("A door", "Joy", [Ask("You came.", 0, 1, 0, 2), Ask("You came.", 0, 1, 1, 2)], 0)
+    [text] = read
+    assert tokenizer.decode(text.ids) == (
+        "Emotion: Joy\nBackground: A door\nKeyframe 1: 1 of 2: You came.\nKeyframe 2: 2 of 2: You came.\n"
+    )
+
+
+def test_a_seed_gives_the_same_take_and_another_seed_another() -> None:
+    torch.manual_seed(0)
+    many = Repertoire(tuple(f"Description {n}." for n in range(200)), torch.randint(0, 3, (200, 58), dtype=torch.uint8))
+    found, _ = planner(moves(jawOpen=2), moves(), found=many)
+    asks = [Ask("Oh."), Ask("No.")]
+    assert found.describe("", "", asks, 5) == found.describe("", "", asks, 5)
+    assert len({tuple(found.describe("", "", asks, seed)) for seed in range(6)}) >= 4
+
+
+def test_a_repertoire_is_read_as_it_was_written(tmp_path: Path) -> None:
+    FOUND.save(tmp_path / "repertoire.safetensors")
+    again = Repertoire.load(tmp_path / "repertoire.safetensors")
+    assert again.texts == FOUND.texts
+    assert torch.equal(again.moves, FOUND.moves)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(3, 58, dtype=torch.uint8),
+        torch.zeros(4, 57, dtype=torch.uint8),
+        torch.full((4, 58), 21, dtype=torch.uint8),
+        torch.zeros(4, 58, dtype=torch.int64),
+    ],
+)
+def test_a_repertoire_whose_parts_do_not_fit_is_refused(tmp_path: Path, wrong: torch.Tensor) -> None:
+    path = tmp_path / "repertoire.safetensors"
+    save_file({"texts": torch.frombuffer(bytearray(b"a\nb\nc\nd"), dtype=torch.uint8), "moves": wrong}, path)
+    with pytest.raises(ValueError, match="fit"):
+        Repertoire.load(path)
