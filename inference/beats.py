@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many beats each moment of a script takes, from how much is said and done in it."""
+"""How many beats each moment of a script takes, and what its own words say of the face at each of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from .script import Moment
+from .script_text import pieces, tells_of_face
 from .timing import SHORTEST, duration
 
 # Beats of one moment.
@@ -47,3 +48,17 @@ def beat_counts(moments: Sequence[Moment]) -> list[int]:
         longest = max(free, key=lambda index: seconds[index] / parts[index])
         parts[longest] += 1
     return parts
+
+
+def told_of_face(moment: Moment, parts: int) -> list[str]:
+    """For each of a moment's beats, what its direction says of the face then; "" where it says nothing.
+
+    A direction with as many clauses as beats is shared out, so that a smile which dies is there before.
+    """
+    if not tells_of_face(moment.direction):
+        return [""] * parts
+    found = pieces(moment.direction)
+    if len(found) < parts:
+        return [moment.direction] * parts
+    shares = [" ".join(found[i * len(found) // parts : (i + 1) * len(found) // parts]) for i in range(parts)]
+    return [share if tells_of_face(share) else moment.direction for share in shares]

@@ -99,6 +99,7 @@ _SPOKEN = frozenset(
         "ain't",
     ]
 )
+_ACTION_UNIT = re.compile(r"\b[LR]?AU ?\d{1,2}[A-E]?\b")
 _THIRD = frozenset(["he", "she", "they", "his", "her", "hers", "him", "their", "them", "himself", "herself"])
 
 
@@ -195,8 +196,28 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     return not (initial or last.lower() in words_of("abbreviations"))
 
 
+def tells_of_face(text: str) -> bool:
+    """Whether the text says something that the face does (her smile dies), beside whatever else it says."""
+    return bool(_ACTION_UNIT.search(text)) or any(word.startswith(_stems()) for word in lower_words(text))
+
+
+def pieces(text: str) -> list[str]:
+    """A text's clauses, as its marks cut them."""
+    return [piece for sentence in sentences(text) for piece in _split_after(sentence, _CLAUSE)]
+
+
+@cache
+def _stems() -> tuple[str, ...]:
+    return tuple(sorted(words_of("face_stems")))
+
+
 def is_face_description(text: str) -> bool:
-    """Whether the text describes a face itself (brows knit, lips press), by the word list's parts and motions."""
+    """Whether the text describes a face itself: brows knit, lips press, or AU1 + AU4.
+
+    By the word list's parts and motions, and FACS's codes of action units (Ekman and Friesen 1978).
+    """
+    if _ACTION_UNIT.match(text.strip()):
+        return True
     words = lower_words(text)
     if not words or len(words) > 80 or "?" in text or "!" in text or _FIRST_SECOND & set(words):
         return False
@@ -228,7 +249,10 @@ def is_action(text: str) -> bool:
         return True
     if _FIRST_SECOND & set(words) or "?" in text or "!" in text:
         return False
-    if words[0] in ("he", "she", "they"):
+    if words[0] in ("he", "she", "they") or is_face_description(text):
+        return True
+    # "Both eyes stay closed": what is said seldom begins with a part of a face, and "Nice smile." is.
+    if len(words) > 3 and words_of("parts") & set(words[:3]) - {"face", "head", "smile", "stare"}:
         return True
     if _SPOKEN & set(words):
         return False

@@ -48,6 +48,7 @@ class EmbeddedBackend:
         self._decoding = found.decoding
         self._trunk = Trunk(self._model, found.config.layers)
         self._planner = Planner(local.tokenizer, self._base_states, planner, repertoire)
+        self._repertoire = repertoire
 
     @property
     def label(self) -> str:
@@ -75,6 +76,10 @@ class EmbeddedBackend:
     def _poses(self, brief: Brief, descriptions: Sequence[str]) -> list[Pose]:
         text = slots.reading(self._local.tokenizer, brief.background, brief.emotion, descriptions)
         chances = slots.read(self._reader, self._states(text), text, len(descriptions))
+        for row, description in zip(chances, descriptions, strict=True):
+            # A sentence of the corpus was written for a pose: what is known of it counts as much as what is read.
+            if (known := self._repertoire.strengths(description)) is not None:
+                row.lerp_(known, 0.5)
         return slots.poses_of(slots.values(chances, self._decoding).double().numpy())
 
     def _states(self, text: Reading) -> list[torch.Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...performance import Beat, Brief, FacescriptError, Keyframe, Performance
-from ..beats import beat_counts
+from ..beats import beat_counts, told_of_face
 from ..script import read_script
 from ..timing import SHORTEST, duration, schedule
 from .asks import Ask
@@ -38,15 +38,24 @@ def plan(brief: Brief, backend: Backend, seed: int, check: Check = lambda: None)
             beats.append(Beat(start, moment.direction))
             continue
         count = min(parts[index], max(1, int((stop - start) / SHORTEST)))
+        told = told_of_face(moment, count)
         for part in range(count):
             asks[len(beats)] = Ask(moment.words, ask.index(index), len(ask), part, count)
-            beats.append(Beat(round(start + part * (stop - start) / count, 3), ""))
+            beats.append(Beat(round(start + part * (stop - start) / count, 3), told[part]))
     for index, beat in enumerate(beats):
         if index not in asks:
             yield index, len(beats), beat
     places = list(asks)
     for number, text in backend.describe(brief, list(asks.values()), seed, check):
-        yield places[number], len(beats), replace(beats[places[number]], text=text)
+        beat = beats[places[number]]
+        yield places[number], len(beats), replace(beat, text=_joined(beat.text, text))
+
+
+def _joined(told: str, text: str) -> str:
+    """The user's own words of the face, and what the planner adds to them."""
+    if not told:
+        return text
+    return f"{told[0].upper()}{told[1:].rstrip('.,;: ')}. {text}"
 
 
 def generate(

@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The embedded model's planner: it reads a script once, and picks from the corpus what the face does at each beat.
 
-A slots reader, made as the poser's but trained on scripts, gives for every beat how likely each strength of each
-channel is. Each beat then gets the description of that keyframe of the corpus, as it is or in a mirror, whose pose is
-the likeliest. So descriptions are whole sentences of a person's, and a plan costs one forward pass.
+A slots reader, made as the poser's but trained on scripts, gives for every beat the face that is to be expected. That
+is a mean of all faces that would do, and so a faint one: what counts is in which way it differs from the usual face.
+Each beat gets the description of the keyframe of the corpus, as it is or in a mirror, that differs the same way. So
+descriptions are whole sentences of a person's, and a plan costs one forward pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn import functional
 
 from . import slots
 from .asks import Ask
 from .slots import BINS, SLOTS, Reading, SlotReader
 
-# What the reader takes for granted of a strength is only partly held against a keyframe: without this the picks are
-# all faint, with the whole of it all rare. Chosen on the acting checks for choices.
-_PRIOR = 0.5
-# How far takes differ: the scale of the noise that is added to a keyframe's logarithm of likelihood.
-_SPREAD = 2.0
+# Added to every keyframe's distance from the usual face, in standard deviations: of keyframes that point the same way
+# the plainer one wins. Chosen on the acting checks for choices, as the way of picking was.
+_PLAIN = 2.0
+# Least standard deviation of a slot: some hardly ever move.
+_LEAST = 0.03
+# How far takes differ: the scale of the noise that is added to a cosine.
+_SPREAD = 0.05
 # Characters of a moment that are read: some hundred tokens.
 _LONGEST = 500
 
@@ -52,6 +57,15 @@ class Repertoire:
             raise ValueError("its descriptions and poses do not fit each other")
         return cls(texts, moves)
 
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {text: number for number, text in enumerate(self.texts)}
+
+    def strengths(self, text: str) -> torch.Tensor | None:
+        """The pose that a description was written for, (slots, BINS) with a 1 at each slot's strength, or None."""
+        number = self._numbers.get(text)
+        return None if number is None else functional.one_hot(self.moves[number].long(), BINS).float()
+
     def save(self, path: Path) -> None:
         """Write both into one file; descriptions hold no line breaks."""
         encoded = torch.frombuffer(bytearray("\n".join(self.texts), "utf-8"), dtype=torch.uint8)
@@ -67,33 +81,27 @@ class Planner:
         self._tokenizer = tokenizer
         self._states = states
         self._reader = reader
-        self._found = found
-        self._moves = found.moves.long()
-        self._usual = _log_frequencies(self._moves)
+        self._texts = found.texts
+        strengths = found.moves.float() / (BINS - 1)
+        self._usual, self._scale = strengths.mean(dim=0), strengths.std(dim=0) + _LEAST
+        away = (strengths - self._usual) / self._scale
+        self._ways = away / (away.norm(dim=-1, keepdim=True) + _PLAIN)
 
     def describe(self, background: str, emotion: str, asks: Sequence[Ask], seed: int) -> list[str]:
-        """A description for each beat; seed 0 gives the likeliest ones, every other seed a take of its own."""
+        """A description for each beat; seed 0 gives the nearest ones, every other seed a take of its own."""
         beats = [beat_text(ask.words, ask.part, ask.parts) for ask in asks]
         text = slots.reading(self._tokenizer, background, emotion, beats)
-        chances = slots.read(self._reader, self._states(text), text, len(asks)).clamp(min=1e-9).log()
-        places = torch.arange(len(SLOTS))
+        expected = slots.read(self._reader, self._states(text), text, len(asks)) @ torch.linspace(0.0, 1.0, BINS)
         draw = torch.Generator().manual_seed(seed)
         picked: list[int] = []
-        for row in chances:
-            scores = row[places, self._moves].sum(dim=-1) - _PRIOR * self._usual
+        for row in (expected - self._usual) / self._scale:
+            scores = self._ways @ (row / row.norm().clamp(min=1e-6))
             if seed:
                 scores = scores + _SPREAD * _gumbel(len(scores), draw)
             # Nobody does the same thing twice in one performance.
             scores[picked] = -torch.inf
             picked.append(int(scores.argmax()))
-        return [self._found.texts[number] for number in picked]
-
-
-def _log_frequencies(moves: torch.Tensor) -> torch.Tensor:
-    """(N,): how usual each keyframe is, as if its slots had nothing to do with each other."""
-    counts = torch.zeros(moves.shape[1], BINS).scatter_add_(1, moves.T, torch.ones(moves.T.shape))
-    logs = ((counts + 1.0) / (len(moves) + BINS)).log()
-    return logs[torch.arange(moves.shape[1]), moves].sum(dim=-1)
+        return [self._texts[number] for number in picked]
 
 
 def _gumbel(size: int, draw: torch.Generator) -> torch.Tensor:

@@ -188,9 +188,7 @@ def test_a_cancel_goes_through_at_every_step() -> None:
                 raise KeyboardInterrupt
 
         with cut(2):
-            generate(
-                Brief("You lied to me."), Fake(), 0, check, on_keyframe=lambda index, count, k: made.append(index)
-            )
+            generate(Brief("You lied to me."), Fake(), 0, check, on_keyframe=lambda index, count, k: made.append(index))
         return len(made)
 
     # Twice for descriptions, twice for poses.
