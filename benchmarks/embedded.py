@@ -29,8 +29,11 @@ DESCRIPTIONS = (
 )
 
 
-def bench_embedded(models: Path, quantization: str = "bf16") -> dict[str, float]:
-    """Measure, print, and return seconds and ratios by name; `models` is the folder of prepared models."""
+def bench_embedded(models: Path, quantization: str = "auto") -> dict[str, float]:
+    """Measure, print, and return seconds and ratios by name; `models` is the folder of prepared models.
+
+    `auto` is the quantization that Set Up chose here.
+    """
     # First the worker's package: it sets how torch's threads wait.
     from ..inference import worker  # noqa: F401, I001
     import torch
@@ -38,8 +41,11 @@ def bench_embedded(models: Path, quantization: str = "bf16") -> dict[str, float]
     from ..inference.options import ModelOptions
     from ..inference.worker import engine
     from ..inference.worker.backends import make
+    from ..inference.worker.quantization import resolve
     from ..performance import Brief
     from .decoding import machine
+
+    quantization = resolve(quantization, models)
 
     print(f"The embedded model, five beats; {quantization}; {machine()}; torch {torch.__version__}")
     print(f"{time.strftime('%Y-%m-%d %H:%M')}\n")

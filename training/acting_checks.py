@@ -32,6 +32,8 @@ from ..performance import BLEND_SHAPES, CHANNELS, INDEX, Brief, FacescriptError,
 from ..performance.pose import SHORTHAND
 
 FOLDER = Path(__file__).parent / "checks"
+# What choices were made on, and what was only measured on: written by another author, who saw no output.
+SETS = {"for choices": FOLDER / "acting.jsonl", "held out": FOLDER / "acting_held_out.jsonl"}
 WHICH = ("some", "none", "all", "most", "first", "last", "early", "late")
 
 # How far a quantity moves from the first keyframe to the last to rise or fall: a hint, on the corpus's scale.

@@ -17,7 +17,7 @@ import numpy as np
 from ..inference.examples import Examples
 from ..inference.options import QUANTIZATION_CHOICES, ModelOptions
 from ..inference.runtime import Runtime
-from ..inference.worker import adapter, backends, engine
+from ..inference.worker import backends, engine
 from ..performance import FacescriptError, Performance
 from ..performance.pose import Array
 from . import acting_checks, baselines, corpus, evaluator
@@ -164,13 +164,7 @@ def poses(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def embedded(quantizations: Sequence[str]) -> Iterator[System]:
-    """The shipped model in each quantization, through the product's own path. None, with a word, if it is untrained."""
-    if not is_trained():
-        print(
-            "The embedded model has no adapter yet, and its worked examples hold held-out entries: it is left out. "
-            "--prompted N measures the untrained model with examples of the training part."
-        )
-        return
+    """The shipped model in each quantization, through the product's own path."""
     for quantization in quantizations:
         backend = backends.make(ModelOptions("embedded", quantization=quantization), Runtime(RUNTIME).models)
         yield System(
@@ -178,11 +172,6 @@ def embedded(quantizations: Sequence[str]) -> Iterator[System]:
             backend.label,
             lambda performances, backend=backend: baselines.posed(backend, performances),  # type: ignore[misc]
         )
-
-
-def is_trained() -> bool:
-    """Whether the package holds an adapter for the embedded model."""
-    return (backends.EMBEDDED_ADAPTER / adapter.MANIFEST).is_file()
 
 
 def sanity(rows: Rows, judge: Evaluator) -> Iterator[Result]:
@@ -277,33 +266,25 @@ def _number(value: float, digits: int) -> str:
 
 def acting(quantization: str) -> Iterator[dict[str, Any]]:
     """Put the embedded model and the nearest training script to the acting checks, and list the model's failures."""
-    scripts = acting_checks.load_scripts()
-    scores = {"nearest script": acting_checks.score(nearest_scripts(corpus.load().train, scripts), scripts)}
-    for system in _performers(quantization):
-        scores[system] = acting_checks.score(_generated(quantization, scripts), scripts)
-    for name, score in scores.items():
-        print(f"\n{name}: {score if name != 'nearest script' else str(score).splitlines()[0]}")
-        yield {
-            "kind": "acting",
-            "system": name,
-            "scripts": score.scripts,
-            "met": score.met,
-            "checks": score.checks,
-            "held": score.held,
-            "failures": {f.script.brief.id: [str(check) for check in f.failed] for f in score.failures},
-        }
-
-
-def _performers(quantization: str) -> list[str]:
-    if is_trained():
-        return [f"embedded {quantization}"]
-    print("The embedded model has no adapter yet: only the nearest training script is shown.")
-    return []
-
-
-def _generated(quantization: str, scripts: Sequence[Script]) -> dict[str, Performance]:
+    train = corpus.load().train
     backend = backends.make(ModelOptions("embedded", quantization=quantization), Runtime(RUNTIME).models)
-    return {script.brief.id: engine.generate(script.brief, backend, seed=0) for script in scripts}
+    for part, path in acting_checks.SETS.items():
+        scripts = acting_checks.load_scripts(path)
+        performed = {script.brief.id: engine.generate(script.brief, backend, seed=0) for script in scripts}
+        systems = {"nearest script": nearest_scripts(train, scripts), f"embedded {quantization}": performed}
+        for name, performances in systems.items():
+            score = acting_checks.score(performances, scripts)
+            print(f"\n{name}, {part}: {score if name != 'nearest script' else str(score).splitlines()[0]}", flush=True)
+            yield {
+                "kind": "acting",
+                "part": part,
+                "system": name,
+                "scripts": score.scripts,
+                "met": score.met,
+                "checks": score.checks,
+                "held": score.held,
+                "failures": {f.script.brief.id: [str(check) for check in f.failed] for f in score.failures},
+            }
 
 
 def nearest_scripts(train: Sequence[Performance], scripts: Sequence[Script]) -> dict[str, Performance]:

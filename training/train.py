@@ -8,6 +8,7 @@ poser       the reader and a LoRA on the layers below it, together
 more        the poser in the package goes on with what was written since (NEW); nothing of the steps above is needed
 planner     the reader of scripts
 package     choose how values are read, and write the adapter with its manifest
+ablations   what names and descriptions are worth: readers of the frozen base without them, on the test part
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ from .states import compute
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".runtime" / "training"
 STEPS = ("states", "vocabulary", "reader", "poser", "planner", "package")
-MORE = "more"
+# Carried out only when they are asked for.
+EXTRA = ("more", "ablations")
 # What was written after the poser in the package was trained, by the beginnings of the ids.
 NEW = frozenset("fa2 fa3 wr2 ro2 th2 th3 co2 fn2 su2 su3 se2 se3".split())
 
@@ -60,6 +62,7 @@ POSER = slot_training.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
 MORE_POSER = slot_training.Recipe(epochs=1.4, rate=2e-4, batch=8, average=0.998, seed=2)
 PLANNER = slot_training.Recipe(epochs=3, rate=5e-4, token_dropout=0.15)
 PLANNER_DROPOUT = 0.2
+ABLATION = slot_training.Recipe(epochs=2)
 
 # What the choice of a decoding weighs against each other: the aims for MAE, MSE and 1 - F1.
 AIMS = (0.034, 0.0095, 0.22)
@@ -70,7 +73,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="run.py train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("steps", nargs="*", choices=[[], *STEPS, MORE], help=f"the steps to carry out (all but {MORE})")
+    parser.add_argument(
+        "steps", nargs="*", choices=[[], *STEPS, *EXTRA], help=f"the steps to carry out (all but {EXTRA})"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
     options = parser.parse_args(arguments[1:])
     torch.set_num_threads(options.threads)
@@ -94,6 +99,12 @@ class Training:
     def corpus(self) -> corpus.Corpus:
         """The three parts."""
         return corpus.load()
+
+    @cached_property
+    def parts(self) -> tuple[list[Performance], list[Performance]]:
+        """Of the training part, what the poser in the package has seen, and what it has not."""
+        train = self.corpus.train
+        return [p for p in train if corpus.theme(p) not in NEW], [p for p in train if corpus.theme(p) in NEW]
 
     @cached_property
     def local(self) -> LocalModel:
@@ -153,8 +164,7 @@ class Training:
 
     def more(self) -> None:
         """Go on from the package with what was written since, and a quarter as much of the rest."""
-        new = half_mirrored([p for p in self.corpus.train if corpus.theme(p) in NEW])
-        known = half_mirrored([p for p in self.corpus.train if corpus.theme(p) not in NEW])
+        known, new = map(half_mirrored, self.parts)
         # All states before the LoRA changes the model that they are computed with.
         dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         sources = [
@@ -171,11 +181,13 @@ class Training:
 
     def planner(self) -> None:
         """Train the planner's reader on scripts; it starts from what the poser's knows of words."""
-        train = self.corpus.train
-        both = self.source("scripts", planner.examples(self.local.tokenizer, [*train, *map(mirror, train)]))
+        sources = []
+        for name, part in zip(("scripts", "new scripts"), self.parts, strict=True):
+            found = planner.examples(self.local.tokenizer, [*part, *map(mirror, part)])
+            sources.append(replace(self.source(name, found), share=0.5))
         dev = self.source("dev's scripts", planner.examples(self.local.tokenizer, self.corpus.dev))
         reader = self._reader("poser", PLANNER_DROPOUT)
-        self._train("planner", reader, [replace(both, share=0.5)], PLANNER, dev=dev)
+        self._train("planner", reader, sources, PLANNER, dev=dev)
 
     def package(self) -> None:
         """Write the adapter: both readers and the LoRA in 16 bits, what to pick from, and a manifest of it all."""
@@ -196,6 +208,36 @@ class Training:
             save_file({k: v.half().contiguous() for k, v in weights.items()}, EMBEDDED_ADAPTER / kept)
         planner.repertoire(self.corpus.train).save(EMBEDDED_ADAPTER / adapter.REPERTOIRE)
         adapter.write_manifest(EMBEDDED_ADAPTER, self.local.model, CONFIG, decoding)
+
+    def ablations(self) -> None:
+        """Train three readers alike, on the frozen base's lower layers and on what the first poser was trained on.
+
+        KeyframeFace (arXiv 2512.11321, section 4) asks the same of its model: semantic against bare coefficients, and
+        with and without descriptions.
+        """
+        known, _ = map(half_mirrored, self.parts)
+        parts = {"ablation": known, "dev": self.corpus.dev, "test": self.corpus.test}
+        vectors = slots.name_vectors(self.local.tokenizer, self.local.model.get_input_embeddings().weight)
+        rows = (
+            ("named slots", True, True),
+            ("unnamed slots", False, True),
+            ("named slots, no descriptions", True, False),
+        )
+        for label, named, describe in rows:
+            found = {
+                name: self.source(name, slot_training.examples(self.local.tokenizer, part, describe), LOWER)
+                for name, part in parts.items()
+            }
+            torch.manual_seed(ABLATION.seed)
+            reader = SlotReader(replace(CONFIG, layers=LOWER, named=named), vectors)
+            slot_training.start(reader, [found["ablation"]])
+            run = slot_training.Run(reader)
+            saved = self.folder / f"ablation-{label.replace(', ', '-').replace(' ', '-')}.safetensors"
+            slot_training.train(run, [found["ablation"]], ABLATION, saved)
+            true = {name: torch.cat([e.targets for e in found[name].examples]) for name in ("dev", "test")}
+            decoding, _ = choose(slot_training.predict(run, found["dev"]), true["dev"])
+            chances = slot_training.predict(run, found["test"])
+            print(f"{label}: {slot_figures(slots.values(chances, decoding).numpy(), true['test'].numpy())}", flush=True)
 
     def _reader(self, step: str, dropout: float = CONFIG.dropout) -> SlotReader:
         reader = SlotReader(replace(CONFIG, dropout=dropout))

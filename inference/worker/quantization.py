@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which quantization is fastest here: measured once, since it depends on the processor's instructions.
+"""Which quantization reads fastest here: measured once, since it depends on the processor's instructions.
 
-bitsandbytes' 4-bit kernels for CPUs are fast with AVX-512 and slow without; bf16 is fast only on processors that
-multiply it in hardware.
+bf16 is fast only on processors that multiply it in hardware: with AVX-512 twice as fast as fp32, with AVX2 alone five
+times slower. bitsandbytes' 4-bit kernels for CPUs save memory more than time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .local_model import QUANTIZATIONS, LocalModel, Quantization, load
 
 _CHOICE_FILE = "quantization.json"
 
-# A performance's typical work with the embedded model: 250 tokens are read twice, and 36 written in six rows at once.
-_PREFILL, _PREFILLS, _ROWS, _STEPS = 256, 2, 6, 36
-# int8 and fp32 were never the fastest where they were measured; they stay a choice for those who want them.
+# A performance's typical work with the embedded model: some 200 tokens are read twice, and none are written.
+_PREFILL, _PREFILLS = 200, 2
+# int8 was never the fastest where it was measured; it stays a choice for those who want it.
 _CANDIDATES: tuple[Quantization, ...] = ("nf4", "bf16", "fp32")
 
 
@@ -56,20 +56,12 @@ def keep(models: Path, seconds: dict[Quantization, float]) -> Quantization:
 
 
 def _seconds(local: LocalModel) -> float:
-    from transformers import DynamicCache
-
     ids = torch.arange(1000, 1000 + _PREFILL, device=local.device)[None]
-    row = ids[:, :1].expand(_ROWS, 1)
+    spent = []
     with torch.inference_mode():
-        local.model(input_ids=ids)
-        cache = DynamicCache(config=local.model.config)
-        begin = time.perf_counter()
-        local.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        read = time.perf_counter()
-        cache.batch_repeat_interleave(_ROWS)
-        local.model(input_ids=row, past_key_values=cache, use_cache=True)
-        repeated = time.perf_counter()
-        for _ in range(4):
-            local.model(input_ids=row, past_key_values=cache, use_cache=True)
-        end = time.perf_counter()
-    return (read - begin) * _PREFILLS + (end - repeated) / 4 * _STEPS
+        # The first run of anything is slower.
+        for _ in range(3):
+            begin = time.perf_counter()
+            local.model(input_ids=ids, logits_to_keep=1)
+            spent.append(time.perf_counter() - begin)
+    return min(spent) * _PREFILLS

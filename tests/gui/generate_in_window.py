@@ -94,14 +94,15 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
             break
     found["started"] = session.busy
     seen: set[str] = set()
-    for _ in range(3000):
+    # Between the first beat and the last pose is a fraction of a second.
+    for _ in range(15000):
         if session.job and session.job.collector.beats and "streaming" not in seen:
             seen.add("streaming")
             found["keys_while_running"] = len(keys(obj))
             desk.picture("running")
         if not session.busy:
             break
-        yield 0.1
+        yield 0.02
     yield 0.5
     found["session_error"] = str(session.error) if session.error else ""
     found["beats"] = [[beat.frame, beat.text] for beat in obj.facescript.beats]

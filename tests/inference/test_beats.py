@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from facescript.inference.beats import MOST, beat_counts
+from facescript.inference.beats import MOST, beat_counts, told_of_face
 from facescript.inference.script import Moment, read_script
 from facescript.inference.timing import SHORTEST, duration
 from hypothesis import given, settings
@@ -60,3 +60,40 @@ def test_every_moment_has_a_beat_and_none_is_too_short(found: list[Moment]) -> N
         assert 1 <= count <= MOST
         assert count == 1 or duration(moment) / count >= SHORTEST
         assert count == 1 or not moment.described
+
+
+@pytest.mark.parametrize(
+    ("direction", "parts", "told"),
+    [
+        ("She turns to the window.", 2, ["", ""]),
+        ("smirk", 1, ["smirk"]),
+        ("She winks at him with her right eye.", 2, ["She winks at him with her right eye."] * 2),
+        # Clauses are shared out, so that the smile is there before it dies.
+        (
+            "A hopeful smile at the envelope, then the smile goes out.",
+            2,
+            ["A hopeful smile at the envelope,", "then the smile goes out."],
+        ),
+        # A clause alone says nothing of the face: the whole does.
+        (
+            "Her eyes follow the ball: left, right.",
+            3,
+            ["Her eyes follow the ball:", *["Her eyes follow the ball: left, right."] * 2],
+        ),
+    ],
+)
+def test_what_a_direction_tells_of_the_face_goes_to_its_beats(direction: str, parts: int, told: list[str]) -> None:
+    assert told_of_face(Moment(1, direction=direction), parts) == told
+
+
+def test_words_that_are_said_tell_nothing_of_the_face() -> None:
+    assert told_of_face(Moment(1, speech="Nice smile, big nose."), 1) == [""]
+
+
+@given(moments, st.integers(1, 4))
+@settings(max_examples=50)
+def test_every_beat_is_told_what_its_direction_says_or_nothing(found: list[Moment], parts: int) -> None:
+    for moment in found:
+        told = told_of_face(moment, parts)
+        assert len(told) == parts
+        assert all(text == "" or text in moment.direction for text in told)

@@ -312,3 +312,22 @@ def test_the_corpus_reads_as_it_was_played(shared: Path) -> None:
     assert described / len(entries) < 0.03
     texts = [row["text"] for entry in entries for row in entry["keyframes"]]
     assert sum(map(is_face_description, texts)) / len(texts) > 0.7
+
+
+@pytest.mark.parametrize(
+    "text", ["AU4 + AU7", "AU6 + AU12, intensity D", "AU43, held", "AU12, left side only", "LAU12"]
+)
+def test_action_units_describe_a_face(text: str) -> None:
+    assert [(m.direction, m.described) for m in read_script(text)] == [(text, True)]
+
+
+@pytest.mark.parametrize(
+    "text", ["Both eyes are closed firmly on request.", "Gaze deviates to the right.", "The left brow has gone up."]
+)
+def test_a_sentence_that_begins_with_a_part_of_the_face_is_not_said(text: str) -> None:
+    assert [m.speech for m in read_script(text)] == [""]
+
+
+@pytest.mark.parametrize("text", ["Nice smile you have.", "Keep your eyes open!", "That face again, always that face."])
+def test_what_is_said_of_a_face_is_said(text: str) -> None:
+    assert all(m.speech for m in read_script(text))

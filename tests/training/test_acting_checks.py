@@ -318,12 +318,20 @@ def test_missing_and_damaged_tables_are_named(tmp_path: Path) -> None:
         load_facts(tmp_path / "broken.json")
 
 
-def test_the_scripts_load_with_their_own_ids_and_one_to_four_checks() -> None:
-    lines = (acting_checks.FOLDER / "acting.jsonl").read_text(encoding="utf-8").splitlines()
-    scripts = load_scripts()
-    assert len(scripts) == len(lines) >= 120
+sets = pytest.mark.parametrize("path", acting_checks.SETS.values(), ids=acting_checks.SETS)
+
+
+@sets
+def test_the_scripts_load_with_their_own_ids_and_one_to_five_checks(path: Path) -> None:
+    scripts = load_scripts(path)
+    assert len(scripts) == len(path.read_text(encoding="utf-8").splitlines()) >= 120
     assert len({s.brief.id for s in scripts}) == len({s.brief.script for s in scripts}) == len(scripts)
-    assert {len(s.checks) for s in scripts} <= {1, 2, 3, 4}
+    assert {len(s.checks) for s in scripts} <= {1, 2, 3, 4, 5}
+
+
+def test_no_script_is_in_both_sets() -> None:
+    one, other = ({words(s.brief.script) for s in load_scripts(path)} for path in acting_checks.SETS.values())
+    assert one & other == set()
 
 
 def test_every_fact_is_used_by_a_check_or_by_another_fact() -> None:
@@ -333,9 +341,11 @@ def test_every_fact_is_used_by_a_check_or_by_another_fact() -> None:
     assert [name for name in load_facts() if not any(f'"{name}"' in text for text in texts)] == []
 
 
-def test_a_neutral_face_meets_few_scripts() -> None:
+@sets
+def test_a_neutral_face_meets_few_scripts(path: Path) -> None:
     keyframes = (Keyframe(0.0, "", NEUTRAL),)
-    found = score({s.brief.id: Performance(s.brief, keyframes) for s in load_scripts()})
+    scripts = load_scripts(path)
+    found = score({s.brief.id: Performance(s.brief, keyframes) for s in scripts}, scripts)
     assert found.share_met < 0.15
 
 
@@ -350,7 +360,8 @@ def corpus_scripts() -> Iterator[str]:
                 yield json.loads(line)["script"]
 
 
-def test_no_script_is_one_of_the_corpus() -> None:
+@sets
+def test_no_script_is_one_of_the_corpus(path: Path) -> None:
     known = {words(text) for text in corpus_scripts()}
     assert len(known) > 1000
-    assert [s.brief.id for s in load_scripts() if words(s.brief.script) in known] == []
+    assert [s.brief.id for s in load_scripts(path) if words(s.brief.script) in known] == []

@@ -66,16 +66,6 @@ def test_the_baselines_are_shown_and_written(
     assert (theme["theme"], theme["keyframes"]) == ("asy", 28)
 
 
-def test_the_embedded_model_is_left_out_until_it_is_trained(
-    made_corpus: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(evaluate.backends, "EMBEDDED_ADAPTER", tmp_path)
-    assert evaluate.main(["evaluate", "--no-baselines"]) == 0
-    shown = capsys.readouterr().out
-    assert "has no adapter yet" in shown
-    assert "embedded bf16" not in shown
-
-
 @pytest.mark.parametrize("arguments", [["--part", "train"], ["--prompted", "-1"], ["--out", "/no/such/folder/file"]])
 def test_bad_arguments_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -87,7 +77,6 @@ def test_a_missing_runtime_is_said(
     made_corpus: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(evaluate, "RUNTIME", tmp_path)
-    monkeypatch.setattr(evaluate, "is_trained", lambda: True)
     assert evaluate.main(["evaluate", "--no-baselines"]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 

@@ -138,6 +138,15 @@ def test_described_moments_stay_as_they_are_between_others() -> None:
     assert [(ask.index, ask.count) for ask in backend.asks[0]] == [(0, 1), (0, 1)]
 
 
+def test_what_the_user_says_of_the_face_stays_in_the_description() -> None:
+    beats = planned("You came back. (smiling, eyes wet) I knew it. (She leaves.)", Fake(), 1)
+    assert [beat.text for beat in beats] == [
+        "You came back. 1/1",
+        "Smiling, eyes wet. (smiling, eyes wet) I knew it. 1/1",
+        "She leaves. 1/1",
+    ]
+
+
 def test_a_script_of_descriptions_needs_no_planner() -> None:
     backend = Fake()
     beats = planned("[0.0s] brows knit, lips press\n[1.5s] jaw drops, eyes widen", backend, 3)

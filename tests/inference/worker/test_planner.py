@@ -100,6 +100,14 @@ def test_a_repertoire_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert torch.equal(again.moves, FOUND.moves)
 
 
+def test_a_known_description_has_the_pose_that_it_was_written_for() -> None:
+    known = FOUND.strengths("Jaw drops.")
+    assert known is not None
+    assert known.shape == (58, BINS)
+    assert known.argmax(dim=-1).tolist() == moves(jawOpen=16).tolist()
+    assert FOUND.strengths("Jaw drops!") is None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
