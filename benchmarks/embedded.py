@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TARGETS = {"ratio": 200.0, "warm": 4.0, "cold": 10.0, "bare": 3.0}
+TARGETS = {"ratio": 200.0, "warm": 4.0, "cold": 10.0, "bare": 3.0, "load": 1.0}
 
 SCRIPT = "You came. (a slow smile) I waited all night. No, don't explain. Just sit down and eat."
 BACKGROUND = "A small kitchen at dawn; the table is still laid for two."
@@ -51,6 +51,7 @@ def bench_embedded(models: Path, quantization: str = "auto") -> dict[str, float]
     print(f"{time.strftime('%Y-%m-%d %H:%M')}\n")
     found: dict[str, float] = {"cold_first": 0.0, "cold": 0.0}
     found["cold_first"], found["cold"] = _cold(models, quantization)
+    found["load"] = _load(models, quantization)
     backend = make(ModelOptions(quantization=quantization), models)
     brief = Brief(SCRIPT, BACKGROUND, EMOTION)
     found["pose"] = _median(lambda: list(backend.pose(brief, DESCRIPTIONS, lambda: None)), 7)
@@ -72,6 +73,10 @@ def bench_embedded(models: Path, quantization: str = "auto") -> dict[str, float]
         ),
         ("the same from a cold start: first beat", f"{found['cold_first']:.2f} s (target {TARGETS['cold']:.0f} s)"),
         ("the same from a cold start: all", f"{found['cold']:.2f} s"),
+        (
+            "checking the adapter and loading it into the base",
+            f"{found['load']:.2f} s (target {TARGETS['load']:.0f} s)",
+        ),
     )
     for name, value in rows:
         print(f"{name:52}{value}")
@@ -87,6 +92,21 @@ def _median(work: Callable[[], object], times: int) -> float:
         work()
         spent.append(time.perf_counter() - begin)
     return statistics.median(spent)
+
+
+def _load(models: Path, quantization: str) -> float:
+    """Seconds from the loaded base model to the model with its adapter; peft's own import, 1 s once, is not counted."""
+    import peft  # noqa: F401
+
+    from ..inference.options import EMBEDDED_MODEL
+    from ..inference.worker.backends import EMBEDDED_ADAPTER
+    from ..inference.worker.embedded import EmbeddedBackend
+    from ..inference.worker.local_model import load
+
+    local = load(models / EMBEDDED_MODEL, quantization)  # type: ignore[arg-type]
+    begin = time.perf_counter()
+    EmbeddedBackend(local, EMBEDDED_ADAPTER)
+    return time.perf_counter() - begin
 
 
 def _cold(models: Path, quantization: str) -> tuple[float, float]:

@@ -154,7 +154,7 @@ def poses(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         picked = baselines.sample(asked, options.prompted)
         # The prompted model only reads: what the others made of these keyframes is there already.
         here = _places(asked, picked)
-        system = baselines.prompted(parts.train, Runtime(RUNTIME).models)
+        system = baselines.prompted(parts.train, Runtime(RUNTIME).models, options.quantizations[0])
         known = {name: values[here] for name, values in found.items()} | {system.name: system.poses(picked)}
         rows = Rows.of(picked)
         print(f"\nOf these, {len(picked)} performances, {len(rows.texts)} keyframes, drawn with seed 0\n")

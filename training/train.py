@@ -59,10 +59,10 @@ COMPOSED, COMPOSED_SEED = 4000, 7
 VOCABULARY = slot_training.Recipe(epochs=4)
 READER = slot_training.Recipe(epochs=7, rate=8e-4)
 POSER = slot_training.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
-MORE_POSER = slot_training.Recipe(epochs=1.4, rate=2e-4, batch=8, average=0.998, seed=2)
+MORE_POSER = slot_training.Recipe(epochs=1.4, rate=2e-4, batch=8, average=0.998)
 PLANNER = slot_training.Recipe(epochs=3, rate=5e-4, token_dropout=0.15)
 PLANNER_DROPOUT = 0.2
-ABLATION = slot_training.Recipe(epochs=2)
+ABLATION, ABLATION_COIN = slot_training.Recipe(epochs=2), 2
 
 # What the choice of a decoding weighs against each other: the aims for MAE, MSE and 1 - F1.
 AIMS = (0.034, 0.0095, 0.22)
@@ -77,12 +77,13 @@ def main(arguments: list[str]) -> int:
         "steps", nargs="*", choices=[[], *STEPS, *EXTRA], help=f"the steps to carry out (all but {EXTRA})"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
+    parser.add_argument("--seed", type=int, default=2, help="of the step more: another one mirrors other performances")
     options = parser.parse_args(arguments[1:])
     torch.set_num_threads(options.threads)
     try:
         for step in options.steps or STEPS:
             print(f"--- {step}", flush=True)
-            getattr(Training(WORK), step)()
+            getattr(Training(WORK, options.seed), step)()
     except FacescriptError as error:
         print(f"{error.message} {error.hint}", file=sys.stderr)
         return 1
@@ -92,8 +93,9 @@ def main(arguments: list[str]) -> int:
 class Training:
     """The steps, with what they share; each reads from and writes to `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seed: int = 2) -> None:
         self.folder = folder
+        self.seed = seed
 
     @cached_property
     def corpus(self) -> corpus.Corpus:
@@ -164,7 +166,7 @@ class Training:
 
     def more(self) -> None:
         """Go on from the package with what was written since, and a quarter as much of the rest."""
-        known, new = map(half_mirrored, self.parts)
+        known, new = (half_mirrored(part, self.seed) for part in self.parts)
         # All states before the LoRA changes the model that they are computed with.
         dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         sources = [
@@ -175,8 +177,9 @@ class Training:
         _load_lora(model, EMBEDDED_ADAPTER / adapter.LORA)
         reader = SlotReader(CONFIG)
         reader.load_state_dict(load_file(EMBEDDED_ADAPTER / adapter.POSER_SLOTS))
-        self._train("more", reader, sources, MORE_POSER, model, dev)
-        shutil.copy(self.folder / "more.safetensors", self.folder / "poser.safetensors")
+        step = f"more-{self.seed}"
+        self._train(step, reader, sources, replace(MORE_POSER, seed=self.seed), model, dev)
+        shutil.copy(self.folder / f"{step}.safetensors", self.folder / "poser.safetensors")
         model.save_pretrained(self.folder / "poser-lora")
 
     def planner(self) -> None:
@@ -215,7 +218,7 @@ class Training:
         KeyframeFace (arXiv 2512.11321, section 4) asks the same of its model: semantic against bare coefficients, and
         with and without descriptions.
         """
-        known, _ = map(half_mirrored, self.parts)
+        known = half_mirrored(self.parts[0], ABLATION_COIN)
         parts = {"ablation": known, "dev": self.corpus.dev, "test": self.corpus.test}
         vectors = slots.name_vectors(self.local.tokenizer, self.local.model.get_input_embeddings().weight)
         rows = (
@@ -265,9 +268,9 @@ class Training:
         save_file({k: v.contiguous() for k, v in reader.state_dict().items()}, self.folder / f"{step}.safetensors")
 
 
-def half_mirrored(performances: Sequence[Performance]) -> list[Performance]:
-    """Each performance or its mirror image, as a coin falls: the same for the same performances."""
-    coin = random.Random(MORE_POSER.seed)
+def half_mirrored(performances: Sequence[Performance], seed: int) -> list[Performance]:
+    """Each performance or its mirror image, as a coin falls."""
+    coin = random.Random(seed)
     return [mirror(p) if coin.random() < 0.5 else p for p in performances]
 
 

@@ -64,7 +64,9 @@ class EmbeddedBackend:
         """All descriptions from one forward pass; those of a long script in parts of _SEQUENCE beats."""
         for start in range(0, len(asks), _SEQUENCE):
             check()
-            found = self._planner.describe(brief.background, brief.emotion, asks[start : start + _SEQUENCE], seed)
+            part = asks[start : start + _SEQUENCE]
+            # Seed 0 stays 0: it asks for the nearest ones.
+            found = self._planner.describe(brief.background, brief.emotion, part, seed and seed + start)
             yield from enumerate(found, start)
 
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:

@@ -143,6 +143,26 @@ def test_a_long_performance_is_posed_in_parts(backend: EmbeddedBackend) -> None:
     assert list(backend.pose(SCENE, texts[:24], lambda: None)) == found[:24]
 
 
+def test_a_script_takes_up_what_it_says_of_the_face(backend: EmbeddedBackend) -> None:
+    found = engine.generate(Brief("She winks at him with her right eye.", "", "Complicity"), backend, seed=0)
+    assert all(k.text.startswith("She winks at him with her right eye. ") for k in found.keyframes)
+    assert max(k.pose["eyeBlinkRight"] - k.pose["eyeBlinkLeft"] for k in found.keyframes) >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("script", "emotion", "channel"),
+    [
+        ("You came! You really came!", "Overjoyed", "mouthSmileLeft"),
+        ("She is gone. They are all gone.", "Heartbroken grief", "browInnerUp"),
+        ("Get out of my house!", "Blazing fury", "browDownLeft"),
+        ("Something is breathing behind that door.", "Terror", "eyeWideLeft"),
+    ],
+)
+def test_descriptions_follow_the_emotion(backend: EmbeddedBackend, script: str, emotion: str, channel: str) -> None:
+    found = engine.generate(Brief(script, "", emotion), backend, seed=0)
+    assert max(k.pose[channel] for k in found.keyframes) >= 0.3
+
+
 def test_planning_is_the_same_for_the_same_seed(backend: EmbeddedBackend) -> None:
     brief = Brief("I'm fine. Really.", "A hospital corridor.", "Grief behind a brave face")
     one, same, other = (engine.generate(brief, backend, seed=seed) for seed in (1, 1, 2))
