@@ -12,6 +12,8 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+from .action_units import CODE
+
 DATA = Path(__file__).parent / "data"
 
 # Line ends of every system and of Unicode.
@@ -99,7 +101,6 @@ _SPOKEN = frozenset(
         "ain't",
     ]
 )
-_ACTION_UNIT = re.compile(r"\b[LR]?AU ?\d{1,2}[A-E]?\b")
 _THIRD = frozenset(["he", "she", "they", "his", "her", "hers", "him", "their", "them", "himself", "herself"])
 
 
@@ -198,7 +199,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
 
 def tells_of_face(text: str) -> bool:
     """Whether the text says something that the face does (her smile dies), beside whatever else it says."""
-    return bool(_ACTION_UNIT.search(text)) or any(word.startswith(_stems()) for word in lower_words(text))
+    return bool(CODE.search(text)) or any(word.startswith(_stems()) for word in lower_words(text))
 
 
 def pieces(text: str) -> list[str]:
@@ -216,7 +217,7 @@ def is_face_description(text: str) -> bool:
 
     By the word list's parts and motions, and FACS's codes of action units (Ekman and Friesen 1978).
     """
-    if _ACTION_UNIT.match(text.strip()):
+    if CODE.match(text.strip()):
         return True
     words = lower_words(text)
     if not words or len(words) > 80 or "?" in text or "!" in text or _FIRST_SECOND & set(words):

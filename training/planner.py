@@ -6,15 +6,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..inference.worker import slots
 from ..inference.worker.planner import Repertoire, beat_text
-from ..inference.worker.slots import BINS
+from ..inference.worker.slots import BINS, SLOTS
 from ..performance import Performance
 from .alignment import align
 from .mirroring import mirror
 from .slots import Example
+
+
+def _side_of(name: str) -> float:
+    if name.startswith("head"):
+        return 0.2 if name.endswith("Left") else 0.0
+    if name.startswith(("eyeLookOut", "eyeLookIn")):
+        return 0.1 if name in ("eyeLookOutLeft", "eyeLookInRight") else 0.0
+    return 1.0 if name.endswith("Left") else 0.0
 
 
 def examples(tokenizer: Any, performances: Sequence[Performance]) -> list[Example]:
@@ -30,6 +39,32 @@ def examples(tokenizer: Any, performances: Sequence[Performance]) -> list[Exampl
         reading = slots.reading(tokenizer, brief.background, brief.emotion, texts)
         found.append(Example(reading, torch.tensor(slots.slots_of(performance.poses[poses]), dtype=torch.float32)))
     return found
+
+
+def one_way(performances: Sequence[Performance], mirrored: Sequence[Performance]) -> list[int]:
+    """Which of `performances` and then `mirrored` to train on: one of each pair, and both if their words name a side.
+
+    A smirk is on either side, and the mean of both is no smirk: of what may be mirrored the planner learns the one
+    that does more on the face's left.
+    """
+    found = []
+    for number, (one, other) in enumerate(zip(performances, mirrored, strict=True)):
+        there = number + len(performances)
+        if one.brief != other.brief:
+            found += [number, there]
+        else:
+            found.append(number if _leaning(one) >= _leaning(other) else there)
+    return found
+
+
+def _leaning(performance: Performance) -> float:
+    """How much more is done on the left, or towards it; what the eyes and the head do counts less."""
+    strengths = slots.slots_of(performance.poses)
+    return float(((strengths - strengths[:, slots.SLOT_MIRROR]) @ _LEFT).sum())
+
+
+# Gaze and head turn to a side more often than a face is uneven, and mean less by it.
+_LEFT = np.array([_side_of(name) for name in SLOTS])
 
 
 def repertoire(performances: Sequence[Performance]) -> Repertoire:

@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ class Source:
     examples: Sequence[Example]
     states: States
     share: float = 1.0
+
+    def only(self, numbers: Sequence[int]) -> Source:
+        """The examples of these numbers."""
+        places = tuple(self.states.places[i] for i in numbers)
+        return replace(self, examples=[self.examples[i] for i in numbers], states=replace(self.states, places=places))
 
 
 @dataclass(frozen=True)

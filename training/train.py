@@ -59,7 +59,7 @@ COMPOSED, COMPOSED_SEED = 4000, 7
 VOCABULARY = slot_training.Recipe(epochs=4)
 READER = slot_training.Recipe(epochs=7, rate=8e-4)
 POSER = slot_training.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
-MORE_POSER = slot_training.Recipe(epochs=1.4, rate=2e-4, batch=8, average=0.998)
+MORE_POSER, MORE_COIN = slot_training.Recipe(epochs=1, rate=2e-4, batch=8, average=0.998), 2
 PLANNER = slot_training.Recipe(epochs=3, rate=5e-4, token_dropout=0.15)
 PLANNER_DROPOUT = 0.2
 ABLATION, ABLATION_COIN = slot_training.Recipe(epochs=2), 2
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
         "steps", nargs="*", choices=[[], *STEPS, *EXTRA], help=f"the steps to carry out (all but {EXTRA})"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
-    parser.add_argument("--seed", type=int, default=2, help="of the step more: another one mirrors other performances")
+    parser.add_argument("--seed", type=int, default=2, help="of the step more, which can be repeated")
     options = parser.parse_args(arguments[1:])
     torch.set_num_threads(options.threads)
     try:
@@ -131,10 +131,15 @@ class Training:
         return replace(self.source("train", self.examples([*train, *map(mirror, train)])), share=0.5)
 
     @cached_property
-    def composed(self) -> slot_training.Source:
+    def described(self) -> list[Performance]:
         """Descriptions composed from the vocabulary, in settings of the training part."""
         settings = [(p.brief.background, p.brief.emotion) for p in self.corpus.train]
-        return self.source("vocabulary", self.examples(vocabulary.compose(COMPOSED, COMPOSED_SEED, settings)))
+        return vocabulary.compose(COMPOSED, COMPOSED_SEED, settings)
+
+    @cached_property
+    def composed(self) -> slot_training.Source:
+        """What is composed, as the poser reads it."""
+        return self.source("vocabulary", self.examples(self.described))
 
     @cached_property
     def dev(self) -> slot_training.Source:
@@ -165,13 +170,14 @@ class Training:
         model.save_pretrained(self.folder / "poser-lora")
 
     def more(self) -> None:
-        """Go on from the package with what was written since, and a quarter as much of the rest."""
-        known, new = (half_mirrored(part, self.seed) for part in self.parts)
+        """Go on from the package with what was written since, a quarter of the rest and a fifth of what is composed."""
+        known, new = (half_mirrored(part, MORE_COIN) for part in self.parts)
         # All states before the LoRA changes the model that they are computed with.
         dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         sources = [
             replace(self.source("known", self.examples(known), LOWER), share=0.25),
             self.source("new", self.examples(new), LOWER),
+            replace(self.source("vocabulary", self.examples(self.described), LOWER), share=0.2),
         ]
         model = slot_training.lora(self.local.model, CONFIG.layers)
         _load_lora(model, EMBEDDED_ADAPTER / adapter.LORA)
@@ -186,8 +192,9 @@ class Training:
         """Train the planner's reader on scripts; it starts from what the poser's knows of words."""
         sources = []
         for name, part in zip(("scripts", "new scripts"), self.parts, strict=True):
-            found = planner.examples(self.local.tokenizer, [*part, *map(mirror, part)])
-            sources.append(replace(self.source(name, found), share=0.5))
+            mirrored = [mirror(p) for p in part]
+            whole = self.source(name, planner.examples(self.local.tokenizer, [*part, *mirrored]))
+            sources.append(whole.only(planner.one_way(part, mirrored)))
         dev = self.source("dev's scripts", planner.examples(self.local.tokenizer, self.corpus.dev))
         reader = self._reader("poser", PLANNER_DROPOUT)
         self._train("planner", reader, sources, PLANNER, dev=dev)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from ...performance import Brief, FacescriptError, Pose
+from ..action_units import spelled_out
 from . import adapter as adapters
 from . import slots
 from .asks import Ask
@@ -76,7 +77,8 @@ class EmbeddedBackend:
             yield from self._poses(brief, descriptions[start : start + _SEQUENCE])
 
     def _poses(self, brief: Brief, descriptions: Sequence[str]) -> list[Pose]:
-        text = slots.reading(self._local.tokenizer, brief.background, brief.emotion, descriptions)
+        spelled = [spelled_out(description) for description in descriptions]
+        text = slots.reading(self._local.tokenizer, brief.background, brief.emotion, spelled)
         chances = slots.read(self._reader, self._states(text), text, len(descriptions))
         for row, description in zip(chances, descriptions, strict=True):
             # A sentence of the corpus was written for a pose: what is known of it counts as much as what is read.

@@ -9,6 +9,7 @@ descriptions are whole sentences of a person's, and a plan costs one forward pas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from torch.nn import functional
 
 from . import slots
 from .asks import Ask
-from .slots import BINS, SLOTS, Reading, SlotReader
+from .slots import BINS, SLOT_MIRROR, SLOTS, Reading, SlotReader
 
 # Added to every keyframe's distance from the usual face, in standard deviations: of keyframes that point the same way
 # the plainer one wins. Chosen on the acting checks for choices, as the way of picking was.
@@ -30,6 +31,7 @@ _PLAIN = 2.0
 _LEAST = 0.03
 # How far takes differ: the scale of the noise that is added to a cosine.
 _SPREAD = 0.05
+_SIDE = re.compile(r"\b(?:left|right)", re.I)
 # Characters of a moment that are read: some hundred tokens.
 _LONGEST = 500
 
@@ -88,11 +90,17 @@ class Planner:
         self._ways = away / (away.norm(dim=-1, keepdim=True) + _PLAIN)
 
     def describe(self, background: str, emotion: str, asks: Sequence[Ask], seed: int) -> list[str]:
-        """A description for each beat; seed 0 gives the nearest ones, every other seed a take of its own."""
+        """A description for each beat; seed 0 gives the nearest ones, every other seed a take of its own.
+
+        What is done on one side is on the left where nothing names a side, as the reader has learned it; half of the
+        other takes are in a mirror.
+        """
         beats = [beat_text(ask.words, ask.part, ask.parts) for ask in asks]
         text = slots.reading(self._tokenizer, background, emotion, beats)
         expected = slots.read(self._reader, self._states(text), text, len(asks)) @ torch.linspace(0.0, 1.0, BINS)
         draw = torch.Generator().manual_seed(seed)
+        if seed and not _SIDE.search(" ".join(beats)) and torch.rand(1, generator=draw) < 0.5:
+            expected = expected[:, SLOT_MIRROR]
         picked: list[int] = []
         for row in (expected - self._usual) / self._scale:
             scores = self._ways @ (row / row.norm().clamp(min=1e-6))

@@ -11,6 +11,7 @@ import torch
 from facescript.inference.worker.slots import SLOTS
 from facescript.performance import Brief, Keyframe, Performance, Pose
 from facescript.training import planner
+from facescript.training.mirroring import mirror
 from toys import Tokenizer
 
 
@@ -34,6 +35,13 @@ def test_an_example_is_the_script_cut_into_beats_with_their_poses() -> None:
     assert found.targets.shape == (3, 58)
     shown = [[SLOTS[place] for place in row.nonzero()[:, 0]] for row in found.targets]
     assert shown == [["browInnerUp"], ["jawOpen"], ["cheekPuff"]]
+
+
+def test_of_a_pair_the_one_is_kept_that_does_more_on_the_left() -> None:
+    left, right, even = (performance("Well.", name) for name in ("mouthSmileLeft", "mouthSmileRight", "jawOpen"))
+    named = performance("Her left eye twitches.", "eyeBlinkLeft")
+    pairs = [left, right, even, named]
+    assert planner.one_way(pairs, [mirror(p) for p in pairs]) == [0, 5, 2, 3, 7]
 
 
 def test_a_repertoire_holds_every_keyframe_and_its_mirror_image_once() -> None:

@@ -93,6 +93,18 @@ def test_a_seed_gives_the_same_take_and_another_seed_another() -> None:
     assert len({tuple(found.describe("", "", asks, seed)) for seed in range(6)}) >= 4
 
 
+def test_half_of_the_other_takes_are_in_a_mirror_unless_a_side_is_named() -> None:
+    both = Repertoire(("Left wink.", "Right wink."), torch.stack([moves(eyeBlinkLeft=20), moves(eyeBlinkRight=20)]))
+    found, _ = planner(moves(eyeBlinkLeft=20), found=both)
+
+    def takes(words: str) -> set[str]:
+        return {found.describe("", "", [Ask(words)], seed)[0] for seed in range(1, 12)}
+
+    assert found.describe("", "", [Ask("A wink")], 0) == ["Left wink."]
+    assert takes("A wink") == {"Left wink.", "Right wink."}
+    assert takes("A wink of the left eye") == {"Left wink."}
+
+
 def test_a_repertoire_is_read_as_it_was_written(tmp_path: Path) -> None:
     FOUND.save(tmp_path / "repertoire.safetensors")
     again = Repertoire.load(tmp_path / "repertoire.safetensors")
