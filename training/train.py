@@ -59,7 +59,7 @@ COMPOSED, COMPOSED_SEED = 4000, 7
 VOCABULARY = slot_training.Recipe(epochs=4)
 READER = slot_training.Recipe(epochs=7, rate=8e-4)
 POSER = slot_training.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
-MORE_POSER, MORE_COIN = slot_training.Recipe(epochs=1, rate=2e-4, batch=8, average=0.998), 2
+MORE_POSER, MORE_COIN = slot_training.Recipe(epochs=0.8, rate=2e-4, batch=8, average=0.998), 2
 PLANNER = slot_training.Recipe(epochs=3, rate=5e-4, token_dropout=0.15)
 PLANNER_DROPOUT = 0.2
 ABLATION, ABLATION_COIN = slot_training.Recipe(epochs=2), 2
@@ -170,14 +170,14 @@ class Training:
         model.save_pretrained(self.folder / "poser-lora")
 
     def more(self) -> None:
-        """Go on from the package with what was written since, a quarter of the rest and a fifth of what is composed."""
+        """Go on from the package with what was written since, a quarter of the rest and a fifth of the composed."""
         known, new = (half_mirrored(part, MORE_COIN) for part in self.parts)
         # All states before the LoRA changes the model that they are computed with.
         dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         sources = [
             replace(self.source("known", self.examples(known), LOWER), share=0.25),
             self.source("new", self.examples(new), LOWER),
-            replace(self.source("vocabulary", self.examples(self.described), LOWER), share=0.2),
+            replace(self.source("vocabulary", self.examples(self.described[: COMPOSED // 2]), LOWER), share=0.4),
         ]
         model = slot_training.lora(self.local.model, CONFIG.layers)
         _load_lora(model, EMBEDDED_ADAPTER / adapter.LORA)
