@@ -305,6 +305,8 @@ def _copy_lora(source: Path, folder: Path) -> None:
     config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
     # peft writes down where the base model was on the machine that trained.
     config["base_model_name_or_path"] = EMBEDDED_MODEL
+    # A set's order differs from run to run.
+    config["target_modules"] = sorted(config["target_modules"])
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     (folder / "adapter_config.json").write_text(text, encoding="utf-8")
 
