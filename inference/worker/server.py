@@ -8,6 +8,7 @@ ends when its standard input ends, which is when Blender ends, however it ends.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import queue
 import sys
@@ -102,8 +103,12 @@ class Server:
         self._check(request)
         self._send(protocol.Progress(request.id, 0.05, "Planning the beats"))
 
+        planned = itertools.count(1)
+
         def on_beat(index: int, count: int, beat: Beat) -> None:
             self._send(protocol.BeatFound(request.id, index, count, beat))
+            done = next(planned)
+            self._send(protocol.Progress(request.id, 0.05 + 0.25 * done / count, f"Planned {done} of {count} beats"))
 
         def on_keyframe(index: int, count: int, keyframe: Keyframe) -> None:
             self._send(protocol.KeyframeMade(request.id, index, count, keyframe))

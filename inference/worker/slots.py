@@ -226,12 +226,15 @@ class Decoding:
     """How a distribution over strengths becomes one value; chosen on the development part of the corpus.
 
     Where the chance of more than 0.05 is under `threshold`, the value is 0; elsewhere it is `median` parts of the
-    median (the least absolute error) and the rest of the mean (the least squared error), and at least `least`.
+    median (the least absolute error) and the rest of the mean (the least squared error), and at least `least`. The
+    head's slots are `certain` parts of the mean as if they certainly moved: heads move seldom and little, and the plain
+    mean leaves of that half.
     """
 
     threshold: float = 0.35
     median: float = 0.25
     least: float = 0.08
+    certain: float = 0.5
 
 
 def values(chances: torch.Tensor, decoding: Decoding) -> torch.Tensor:
@@ -239,8 +242,12 @@ def values(chances: torch.Tensor, decoding: Decoding) -> torch.Tensor:
     grid = torch.linspace(0.0, 1.0, BINS)
     mean = chances @ grid
     median = grid[(chances.cumsum(dim=-1) < 0.5).sum(dim=-1).clamp(max=BINS - 1)]
-    shown = 1.0 - chances[..., 0] - chances[..., 1] >= decoding.threshold
-    value = (decoding.median * median + (1.0 - decoding.median) * mean).clamp(decoding.least, 1.0)
+    moving = 1.0 - chances[..., 0] - chances[..., 1]
+    shown = moving >= decoding.threshold
+    value = decoding.median * median + (1.0 - decoding.median) * mean
+    certain = (chances[..., 2:] @ grid[2:]) / moving.clamp(min=1e-6)
+    value[..., SHAPES:].lerp_(certain[..., SHAPES:], decoding.certain)
+    value = value.clamp(decoding.least, 1.0)
     return torch.where(shown, value, 0.0)
 
 

@@ -61,7 +61,7 @@ def test_what_was_asked_before_does_not_change_the_answer(worker: WorkerClient) 
 
 
 def test_a_request_is_cancelled_in_the_middle_and_the_next_one_works(worker: WorkerClient) -> None:
-    many = Brief("", beats=tuple(Beat(float(i), f"brows lift and the lips part, {i}") for i in range(30)))
+    many = Brief("", beats=tuple(Beat(float(i), f"brows lift and the lips part, {i}") for i in range(150)))
     number = worker.request("pose", many, ModelOptions())
     asked = None
     for event in worker.wait(number, 300.0):
