@@ -39,8 +39,9 @@ class Server:
 
     def run(self) -> None:
         """Serve until a shutdown is asked for."""
-        threading.Thread(target=self._read, daemon=True, name="requests").start()
+        # The handshake comes first: a bad request is answered by the reading thread, at once.
         self._send(protocol.Ready(protocol.PROTOCOL))
+        threading.Thread(target=self._read, daemon=True, name="requests").start()
         while (request := self._requests.get()).type != "shutdown":
             self._answer(request)
 
