@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What both trainings share: a LoRA on some of the base model's layers, and the pace of the learning rate."""
+"""What a training rests on: the faster precision, a LoRA on some of the layers, and the learning rate's pace."""
 
 from __future__ import annotations
 

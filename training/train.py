@@ -49,7 +49,8 @@ WORK = ROOT / ".runtime" / "training"
 STEPS = ("states", "vocabulary", "reader", "poser", "planner", "package")
 # Carried out only when they are asked for.
 EXTRA = ("more", "ablations")
-# What was written after the poser in the package was trained, by the beginnings of the ids.
+# What was written after the steps up to poser were carried out for the package, by the beginnings of the ids. When
+# more is written, name that here instead.
 NEW = frozenset("fa2 fa3 wr2 ro2 th2 th3 co2 fn2 su2 su3 se2 se3".split())
 
 CONFIG = SlotsConfig()
@@ -59,7 +60,7 @@ COMPOSED, COMPOSED_SEED = 4000, 7
 VOCABULARY = slot_training.Recipe(epochs=4)
 READER = slot_training.Recipe(epochs=7, rate=8e-4)
 POSER = slot_training.Recipe(epochs=4, rate=3e-4, batch=8, average=0.999)
-MORE_POSER, MORE_COIN = slot_training.Recipe(epochs=0.8, rate=2e-4, batch=8, average=0.998), 2
+MORE_POSER, MORE_COIN = slot_training.Recipe(epochs=1.4, rate=2e-4, batch=8, average=0.998), 2
 PLANNER = slot_training.Recipe(epochs=3, rate=5e-4, token_dropout=0.15)
 PLANNER_DROPOUT = 0.2
 ABLATION, ABLATION_COIN = slot_training.Recipe(epochs=2), 2
@@ -104,7 +105,7 @@ class Training:
 
     @cached_property
     def parts(self) -> tuple[list[Performance], list[Performance]]:
-        """Of the training part, what the poser in the package has seen, and what it has not."""
+        """Of the training part, what the step poser was carried out on for the package, and what was written since."""
         train = self.corpus.train
         return [p for p in train if corpus.theme(p) not in NEW], [p for p in train if corpus.theme(p) in NEW]
 
@@ -131,15 +132,10 @@ class Training:
         return replace(self.source("train", self.examples([*train, *map(mirror, train)])), share=0.5)
 
     @cached_property
-    def described(self) -> list[Performance]:
+    def composed(self) -> slot_training.Source:
         """Descriptions composed from the vocabulary, in settings of the training part."""
         settings = [(p.brief.background, p.brief.emotion) for p in self.corpus.train]
-        return vocabulary.compose(COMPOSED, COMPOSED_SEED, settings)
-
-    @cached_property
-    def composed(self) -> slot_training.Source:
-        """What is composed, as the poser reads it."""
-        return self.source("vocabulary", self.examples(self.described))
+        return self.source("vocabulary", self.examples(vocabulary.compose(COMPOSED, COMPOSED_SEED, settings)))
 
     @cached_property
     def dev(self) -> slot_training.Source:
@@ -170,14 +166,13 @@ class Training:
         model.save_pretrained(self.folder / "poser-lora")
 
     def more(self) -> None:
-        """Go on from the package with what was written since, a quarter of the rest and a fifth of the composed."""
+        """Go on from the package with what was written since, and a quarter as much of the rest."""
         known, new = (half_mirrored(part, MORE_COIN) for part in self.parts)
         # All states before the LoRA changes the model that they are computed with.
         dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         sources = [
             replace(self.source("known", self.examples(known), LOWER), share=0.25),
             self.source("new", self.examples(new), LOWER),
-            replace(self.source("vocabulary", self.examples(self.described[: COMPOSED // 2]), LOWER), share=0.4),
         ]
         model = slot_training.lora(self.local.model, CONFIG.layers)
         _load_lora(model, EMBEDDED_ADAPTER / adapter.LORA)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -45,7 +44,7 @@ class EmbeddedBackend:
         except Exception as error:
             raise FacescriptError("bad_adapter", f"The adapter in {folder} cannot be loaded: {error}") from error
         self._model = model.eval()
-        self._local = replace(local, model=self._model)
+        self._local = local
         self._decoding = found.decoding
         self._trunk = Trunk(self._model, found.config.layers)
         self._planner = Planner(local.tokenizer, self._base_states, planner, repertoire)
