@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A performance as animation curves, before any rig: which channel is keyed at which frame, and how it eases.
 
-A beat is a moment that is reached at its frame and held until the transition to the next one begins. Regions may
-arrive early (their style's lead), never late, so that every channel has the beat's own value at the beat's frame.
+A beat is a moment that is reached at its frame, held in full for the style's hold, and may relax a little until the
+transition to the next one begins. Regions may arrive early (their style's lead, and the time in which an overshoot
+settles), never late, so that every channel has the beat's own value at the beat's frame.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from ..performance import CHANNELS, COUNT, INDEX, FacescriptError, Performance
+from ..performance import CHANNELS, COUNT, INDEX, REGIONS, FacescriptError, Performance
+from ..performance.channels import HIGH, LOW
+from . import closures
 from .styles import Style, Timing
 
 Array = npt.NDArray[np.float64]
@@ -25,6 +28,12 @@ Frames = npt.NDArray[np.int64]
 DECIMALS = 6
 # Blender's own limit for frames (MAXFRAME in DNA_scene_types.h).
 MAX_FRAME = 1_048_574
+# A release or an overshoot by less than this is not seen, and would be keys for nothing.
+LEAST = 0.01
+
+# Where one looks is held: an eye that drifts off or swings back looks at something else.
+_GAZE = np.array([c.name.startswith("eyeLook") or c.name.startswith(("leftEye", "rightEye")) for c in CHANNELS])
+_REGION = np.array([REGIONS.index(c.region) for c in CHANNELS])
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Curve:
     """One curve: `frames` (K,) whole and rising, `values` (K,), handles `left` and `right` (K, 2) as (frame, value).
 
     `interpolation` is BEZIER or LINEAR for all of its keys. Handles are horizontal, so that the curve between two
-    keys stays between their values.
+    keys stays between their values: whatever goes farther has a key of its own there.
     """
 
     frames: Frames
@@ -99,43 +108,106 @@ def make_curve(frames: npt.ArrayLike, values: npt.ArrayLike, style: Style) -> Cu
     return Curve(x, y, left, right, style.interpolation)
 
 
-def _transitions(beats: Frames, timing: Timing, fps: float) -> tuple[Frames, Frames]:
-    """The frames in which a region changes between each two beats: beat <= start < end <= next beat."""
+@dataclass(frozen=True)
+class _Windows:
+    """The frames of one region's transition between each two beats, (keyframes - 1,) each: the pose is held up to
+    `hold`, relaxes up to `start`, changes up to `peak` and settles up to `end`; end <= next beat."""
+
+    hold: Frames
+    start: Frames
+    peak: Frames
+    end: Frames
+
+
+def _windows(beats: Frames, timing: Timing, style: Style, fps: float) -> _Windows:
     first, second = beats[:-1], beats[1:]
-    if timing.length is None:
-        return first, second
-    # The lead never takes more than half of a short gap: the change needs the rest.
+    # Neither lead nor hold nor settling ever takes more than half of what a short gap has left: the change needs
+    # the rest, and a frame at the least.
     end = second - np.minimum(round(timing.lead * fps), (second - first - 1) // 2)
-    return np.maximum(first, end - max(1, round(timing.length * fps))), end
+    hold = first + np.minimum(round(style.hold * fps), (end - first - 1) // 2)
+    settling = max(1, round(style.settle * fps)) if timing.overshoot > 0.0 else 0
+    peak = end - np.minimum(settling, (end - hold - 1) // 2)
+    if timing.attack is None:
+        return _Windows(hold, hold, peak, end)
+    return _Windows(hold, np.maximum(hold, peak - max(1, round(timing.attack * fps))), peak, end)
 
 
-def _channel(starts: Frames, ends: Frames, first: int, last: int, values: Array, style: Style) -> Curve:
-    """One channel through the beats' `values` (keyframes,), which changes from `starts` to `ends` (keyframes - 1,)."""
+def _channel(
+    windows: _Windows, first: int, last: int, values: Array, relaxed: Array, peaks: Array
+) -> tuple[Frames, Array]:
+    """One channel's keys, frames and values, through the beats' `values` (keyframes,): it goes from `relaxed` to
+    `peaks`, (keyframes - 1,) each."""
     i = np.flatnonzero(np.diff(values))
-    frames = np.concatenate([[first], np.stack([starts[i], ends[i]], axis=1).ravel(), [last]])
-    # A hold has the value that the transition before it ended with.
-    held = np.concatenate([values[:1], values[i + 1]])
+    w = windows
+    frames = np.stack([w.hold[i], w.start[i], w.peak[i], w.end[i]], axis=1)
+    levels = np.stack([values[i], relaxed[i], peaks[i], values[i + 1]], axis=1)
+    # Without release or overshoot, two of the four say the same.
+    needed = np.ones(frames.shape, dtype=bool)
+    needed[:, 0] = relaxed[i] != values[i]
+    needed[:, 3] = peaks[i] != values[i + 1]
+    x = np.concatenate([[first], frames[needed], [last]])
+    y = np.concatenate([values[:1], levels[needed], values[-1:]])
     # Two keys on one frame say the same: the end of one transition, and the start of the next or of the hold.
-    new = np.concatenate([[True], np.diff(frames) > 0])
-    return make_curve(frames[new], np.repeat(held, 2)[new], style)
+    new = np.concatenate([[True], np.diff(x) > 0])
+    return x[new], y[new]
+
+
+def _levels(poses: Array, windows: list[_Windows], style: Style, fps: float) -> tuple[Array, Array]:
+    """What each channel has relaxed to when a transition starts, and how far the transition goes: (keyframes - 1,
+    61) each.
+
+    Interpolation never opens what both ends keep closed: closed eyes and lips do not relax, and do not overshoot
+    from one closed pose to another.
+    """
+    if len(poses) < 2:
+        return poses[:0], poses[:0]
+    closed = closures.keepers(poses)
+    rest = np.stack([w.start - w.hold for w in windows])[_REGION].T / fps
+    still = closed[:-1] | _GAZE
+    share = np.where(still, 0.0, style.release * np.minimum(rest, 1.0))
+    relaxed = _seen(poses[:-1] * (1.0 - share), poses[:-1])
+    settling = np.stack([w.end - w.peak for w in windows])[_REGION].T > 0
+    too_far = np.array([style.regions[c.region].overshoot for c in CHANNELS])
+    too_far = np.where(settling & ~_GAZE & ~(closed[:-1] & closed[1:]), too_far, 0.0)
+    peaks = poses[1:] + too_far * (poses[1:] - relaxed)
+    return relaxed, _seen(np.clip(peaks, LOW, HIGH), poses[1:])
+
+
+def _seen(moved: Array, plain: Array) -> Array:
+    """`moved` where it is seen to differ from `plain`."""
+    return np.where(np.abs(moved - plain) < LEAST, plain, np.round(moved, DECIMALS))
+
+
+def beat_spans(beats: Frames, style: Style, fps: float) -> Array:
+    """The frames in which each beat's pose is shown, first and last, shape (keyframes, 2).
+
+    From the first region's arrival to the first region's departure: keys there belong to the beat.
+    """
+    windows = [_windows(beats, style.regions[region], style, fps) for region in REGIONS]
+    arrival = np.min([w.peak for w in windows], axis=0)
+    departure = np.min([w.start for w in windows], axis=0)
+    first, last = beats[:1], beats[-1:] + round(style.final_hold * fps)
+    spans = np.stack([np.concatenate([first, arrival]), np.concatenate([departure, last])], axis=1)
+    return np.maximum(spans, np.stack([spans[:, 0], beats], axis=1)).astype(np.float64)
 
 
 def channel_curves(performance: Performance, fps: float, start_frame: int, style: Style) -> ChannelCurves:
     """The curves of a performance at a frame rate. Raises FacescriptError (`bad_fps`, `bad_frame`).
 
     Nothing is keyed outside [first beat, last beat + the style's final hold]. A channel that is 0 throughout has
-    no curve; a hold over many beats has keys only at its two ends.
+    no curve; one that stays the same from beat to beat has no keys there, and does not relax.
     """
     beats = beat_frames(performance, fps, start_frame)
     last = min(int(beats[-1]) + round(style.final_hold * fps), MAX_FRAME)
     poses = np.round(performance.poses, DECIMALS) + 0.0  # no -0.0
-    windows = {region: _transitions(beats, timing, fps) for region, timing in style.regions.items()}
+    windows = [_windows(beats, style.regions[region], style, fps) for region in REGIONS]
+    relaxed, peaks = _levels(poses, windows, style, fps)
     curves = {}
-    for channel in CHANNELS:
-        values = poses[:, INDEX[channel.name]]
-        if values.any():
-            starts, ends = windows[channel.region]
-            curves[channel.name] = _channel(starts, ends, int(beats[0]), last, values, style)
+    for i, channel in enumerate(CHANNELS):
+        if poses[:, i].any():
+            own = windows[_REGION[i]]
+            frames, values = _channel(own, int(beats[0]), last, poses[:, i], relaxed[:, i], peaks[:, i])
+            curves[channel.name] = make_curve(frames, values, style)
     return ChannelCurves(MappingProxyType(curves), beats, int(beats[0]), last, style)
 
 

@@ -86,7 +86,15 @@ def test_the_styles_are_the_four_of_the_menu() -> None:
         assert style.regions["jaw"] == style.regions["mouth"]
     natural = known["natural"].regions
     assert natural["eyes"].lead > natural["brows"].lead > natural["mouth"].lead == 0.0
-    assert all(t == styles.Timing(None, 0.0) for t in known["linear"].regions.values())
+    assert all(t == styles.Timing(None, 0.0, 0.0) for t in known["linear"].regions.values())
+    assert (known["linear"].hold, known["linear"].release) == (0.0, 0.0)
+    mouths = [known[name].regions["mouth"] for name in ("snappy", "natural", "soft")]
+    assert [m.attack for m in mouths] == [0.15, 0.32, 0.7]
+    assert mouths[0].overshoot > mouths[1].overshoot == mouths[2].overshoot == 0.0
+    assert known["snappy"].hold > known["natural"].hold > known["soft"].hold
+    assert known["snappy"].release < known["natural"].release < known["soft"].release
+    # Eyes that dart past what they look at would look at something else.
+    assert all(style.regions["eyes"].overshoot == 0.0 for style in known.values())
 
 
 def test_an_unknown_style_is_told() -> None:
@@ -100,3 +108,38 @@ def test_a_style_that_parts_jaw_and_lips_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text(json.dumps(data))
     with pytest.raises(FacescriptError, match="'jaw'"):
         styles.load(tmp_path / "s.json")
+
+
+def test_an_animators_settings_go_on_top_of_a_style() -> None:
+    style = styles.get("snappy")
+    assert styles.adjusted(style) == style
+    own = styles.adjusted(style, attack=2.0, hold=1.5, release=0.3, overshoot=0.25, leads=3.0)
+    assert (own.hold, own.release, own.settle, own.id) == (1.5, 0.3, style.settle, "snappy")
+    assert own.regions["head"] == styles.Timing(0.44, 0.09, 0.25)
+    # The whole way from beat to beat is that in every style of it.
+    assert styles.adjusted(styles.get("linear"), attack=4.0).regions["mouth"].attack is None
+
+
+@pytest.mark.parametrize("named", ["mouth", "jaw"])
+def test_the_jaw_leads_with_the_mouth(named: str) -> None:
+    own = styles.adjusted(styles.get("natural"), leads={named: 0.2}).regions
+    assert (own["mouth"].lead, own["jaw"].lead, own["eyes"].lead) == (0.2, 0.2, 0.1)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"attack": 0.2},
+        {"attack": float("nan")},
+        {"hold": -1.0},
+        {"release": 1.1},
+        {"overshoot": 0.6},
+        {"leads": 3.5},
+        {"leads": {"eyes": 2.5}},
+        {"leads": {"ears": 0.1}},
+    ],
+)
+def test_a_setting_out_of_its_limits_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(FacescriptError) as error:
+        styles.adjusted(styles.get(), **setting)
+    assert error.value.code == "bad_setting"
