@@ -11,12 +11,13 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..inference.script import read_script
-from ..inference.timing import schedule
-from ..performance import CHANNELS, HEAD_CHANNELS, INDEX, FacescriptError, Keyframe, Performance, Pose, jsonl
+from ..inference.timing import SHORTEST, schedule
+from ..performance import CHANNELS, HEAD_CHANNELS, FacescriptError, Performance, beat_list, jsonl
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
 from . import faces, preferences
+from .desk import merged, opened
 from .properties import STYLE_ITEMS
 from .session import TICK, redraw, session, watch
 
@@ -139,31 +140,25 @@ def write(scene_name: str, target: Target, performance: Performance, label: str,
     if scene is None:
         raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
     face = faces.settings_of(target)
-    fps = timeline.scene_fps(scene)
     face.check_editable()
-    if not face.move_head:
-        performance = _without_head(performance)
-    report = timeline.write(target, performance, fps=fps, start_frame=face.start_frame, style=face.style)
-    face.keep(performance, report.beats, label)
-    session().note = _summary(scene, report)
+    desk = opened(target, face, scene)
+    frames = timeline.beat_frames(performance, desk.fps, face.start_frame)
+    locked = [beat for beat in desk.beats if beat.locked]
+    made = beat_list.from_performance(performance, [int(frame) for frame in frames])
+    desk.brief = performance.brief
+    report = desk.write(merged(locked, made, round(SHORTEST / 2 * desk.fps)))
+    face.model = label
+    with session().quiet():
+        face.active_beat = 0
+    session().note = _summary(scene, report, len(locked))
     faces.forget()
     push_undo(message)
 
 
-def _without_head(performance: Performance) -> Performance:
-    """The performance with the head at rest."""
-    head = [INDEX[name] for name in HEAD_CHANNELS]
-
-    def still(keyframe: Keyframe) -> Keyframe:
-        values = keyframe.pose.values.copy()
-        values[head] = 0.0
-        return replace(keyframe, pose=Pose(values))
-
-    return replace(performance, keyframes=tuple(still(keyframe) for keyframe in performance.keyframes))
-
-
-def _summary(scene: bpy.types.Scene, report: timeline.WriteReport) -> str:
+def _summary(scene: bpy.types.Scene, report: timeline.WriteReport, locked: int) -> str:
     note = f"{len(report.beats)} beats, {report.keys} keys on {report.curves} F-curves."
+    if locked:
+        note += f" {locked} locked {'beat' if locked == 1 else 'beats'} stayed."
     if report.end > scene.frame_end:
         note += f" They end at frame {report.end}, after the scene's end."
     return " ".join((note, *report.warnings))

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -13,14 +12,18 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
 )
 
-from ..performance import Brief, FacescriptError, Keyframe, Performance, jsonl
+from ..performance import REGIONS, Brief, FacescriptError, Keyframe, Performance, jsonl
 from ..performance.model import MAX_TEXT
+from ..performance.shaping import NEUTRAL_STRENGTHS, STRONGEST, scaled
 from ..rig_mapping.styles import DEFAULT, styles
+from . import markers
+from .session import session
 
 # So that a face that is a library override can be worked with. Blender does not save what is added to it there.
 _OURS = {"LIBRARY_OVERRIDABLE"}
@@ -28,10 +31,32 @@ _OURS = {"LIBRARY_OVERRIDABLE"}
 STYLE_ITEMS = [(style.id, style.label, style.description) for style in styles().values()]
 
 
+def _listed(row: Any, context: bpy.types.Context) -> None:
+    # Not imported above: the desk needs these properties.
+    from .desk import listed
+
+    listed(row, context)
+
+
+def _restyled(face: Any, context: bpy.types.Context) -> None:
+    from .desk import rewrite
+
+    if face.beats and not session().quieted:
+        rewrite(face.id_data, everything=True)
+
+
 class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
     """One beat of the performance that is on the timeline."""
 
-    frame: IntProperty(name="Frame", description="The frame at which the beat is reached", override=_OURS)
+    key: IntProperty(name="Number", description="The beat's own number", options={"HIDDEN"}, override=_OURS)
+    frame: IntProperty(
+        name="Frame",
+        description="The frame at which the beat is reached; its keys and its marker go along",
+        min=-1_000_000,
+        max=1_000_000,
+        update=_listed,
+        override=_OURS,
+    )
     time: FloatProperty(
         name="Time",
         description="When the beat is reached, from the start",
@@ -39,21 +64,93 @@ class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
         min=0.0,
         override=_OURS,
     )
-    text: StringProperty(name="Description", description="What the face visibly does at this beat", override=_OURS)
+    text: StringProperty(
+        name="Description",
+        description="What the face visibly does at this beat. Edit it, and regenerate the beat",
+        maxlen=MAX_TEXT,
+        override=_OURS,
+    )
     pose: StringProperty(
         name="Pose", description="The beat's 61 coefficients, as JSON", options={"HIDDEN"}, override=_OURS
     )
+    posed: StringProperty(
+        name="Posed", description="The description that the pose was made of", options={"HIDDEN"}, override=_OURS
+    )
+    strength: FloatProperty(
+        name="Strength",
+        description="How strong the whole pose is; 1 is as it was generated",
+        default=1.0,
+        min=0.0,
+        max=STRONGEST,
+        subtype="FACTOR",
+        update=_listed,
+        override=_OURS,
+    )
+    regions: FloatVectorProperty(
+        name="Regions",
+        description="How strong each region of the face is: brows, eyes, nose and cheeks, mouth, jaw, head",
+        size=len(REGIONS),
+        default=NEUTRAL_STRENGTHS,
+        min=0.0,
+        max=STRONGEST,
+        update=_listed,
+        override=_OURS,
+    )
+    locked: BoolProperty(
+        name="Locked",
+        description="Keep this beat as it is when others are generated. Opening the lock of a beat that you changed by "
+        "hand gives it back: its keys are written anew",
+        update=_listed,
+        override=_OURS,
+    )
+    by_hand: BoolProperty(
+        name="By Hand", description="Whether its pose was changed by hand", options={"HIDDEN"}, override=_OURS
+    )
+    marker: StringProperty(
+        name="Marker", description="The name of its timeline marker", options={"HIDDEN"}, override=_OURS
+    )
+    written_frame: IntProperty(
+        name="Written Frame", description="Where its keys were written", options={"HIDDEN"}, override=_OURS
+    )
+    written_strength: FloatProperty(
+        name="Written Strength",
+        description="The strength that its keys were written with",
+        default=1.0,
+        options={"HIDDEN"},
+        override=_OURS,
+    )
+    written_regions: FloatVectorProperty(
+        name="Written Regions",
+        description="The strengths of regions that its keys were written with",
+        size=len(REGIONS),
+        default=NEUTRAL_STRENGTHS,
+        options={"HIDDEN"},
+        override=_OURS,
+    )
 
     def keyframe(self) -> Keyframe:
-        """The beat as a keyframe. Raises FacescriptError if the file was tampered with."""
-        return jsonl.keyframe_from_dict(
+        """The beat as a keyframe, as strong as it is shown. Raises FacescriptError if the file was tampered with."""
+        made = jsonl.keyframe_from_dict(
             {"t": self.time, "text": self.text, "pose": jsonl.parse_object(self.pose or "{}")}
         )
+        return replace(made, pose=scaled(made.pose, self.written_strength, tuple(self.written_regions)))
 
 
 def _jump(face: Any, context: bpy.types.Context) -> None:
+    if session().quieted:
+        return
     if 0 <= face.active_beat < len(face.beats) and context.scene:
         context.scene.frame_set(face.beats[face.active_beat].frame)
+
+
+def _marked(face: Any, context: bpy.types.Context) -> None:
+    with session().quiet():
+        if face.show_markers:
+            markers.place(context.scene, face.beats)
+        else:
+            markers.remove(context.scene, [beat.marker for beat in face.beats])
+            for beat in face.beats:
+                beat.marker = ""
 
 
 class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
@@ -89,6 +186,7 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         description="How the face moves from beat to beat",
         items=STYLE_ITEMS,
         default=DEFAULT,
+        update=_restyled,
         override=_OURS,
     )
     seed: IntProperty(
@@ -103,6 +201,14 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         name="Head Motion",
         description="Turn and tilt the head (its bone, or the head object) as well",
         default=True,
+        update=_restyled,
+        override=_OURS,
+    )
+    show_markers: BoolProperty(
+        name="Markers",
+        description="A timeline marker at each beat, with its description; dragging it moves the beat",
+        default=True,
+        update=_marked,
         override=_OURS,
     )
     beats: CollectionProperty(type=FACESCRIPT_PG_beat, override=_OURS | {"USE_INSERTION"})
@@ -137,17 +243,6 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
             raise FacescriptError("no_keyframes", "This face has no performance yet.", "Press Generate first.")
         brief = jsonl.brief_from_dict(jsonl.parse_object(self.performed or "{}"))
         return Performance(brief, tuple(beat.keyframe() for beat in self.beats))
-
-    def keep(self, performance: Performance, frames: Sequence[int], model: str) -> None:
-        """Take in a performance that was written to the timeline."""
-        self.performed = json.dumps(jsonl.brief_to_dict(performance.brief), ensure_ascii=False)
-        self.model = model
-        self.beats.clear()
-        for keyframe, frame in zip(performance.keyframes, frames, strict=True):
-            beat = self.beats.add()
-            beat.frame, beat.time, beat.text = frame, keyframe.time, keyframe.text
-            beat.pose = json.dumps(keyframe.pose.active(1e-4))
-        self["active_beat"] = 0
 
 
 _CLASSES = (FACESCRIPT_PG_beat, FACESCRIPT_PG_face)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,21 @@ class Session:
         self.setup_progress = SetupEvent("", 0.0, "")
         self.error: FacescriptError | None = None
         self.note = ""
+        self._quiet = 0
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """While the list of beats is written by the extension itself, its properties' updates do nothing."""
+        self._quiet += 1
+        try:
+            yield
+        finally:
+            self._quiet -= 1
+
+    @property
+    def quieted(self) -> bool:
+        """Whether updates of properties are to do nothing."""
+        return self._quiet > 0
 
     @property
     def busy(self) -> bool:

@@ -7,8 +7,11 @@ one channelbag a slot; `Action.fcurves` is gone from 5.0 on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import ctypes
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -16,6 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 SLOTTED = bpy.app.version >= (4, 4, 0)
+
+# The option of a file property that takes paths relative to the open file.
+RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
 
 # Every property of a keyframe: its name, its width and the type Blender keeps it in.
 FIELDS: tuple[tuple[str, int, str], ...] = (
@@ -183,6 +189,16 @@ def write_keys(curve: Any, keys: Keys) -> None:
             points.foreach_set(name, flat[name])
 
 
+def shape_key_of(datablock: Any, path: str) -> Any:
+    """The shape key that a data path of a Key datablock animates, or None for any other path or datablock."""
+    if datablock.id_type != "KEY" or not path.endswith("].value"):
+        return None
+    try:
+        return datablock.path_resolve(path.removesuffix(".value"))
+    except ValueError:
+        return None
+
+
 def locked(curve: Any) -> bool:
     """Whether the animator locked the F-curve or its group."""
     return bool(curve.lock or (curve.group is not None and curve.group.lock))
@@ -210,6 +226,7 @@ def use_png(render: Any) -> None:
         render.image_settings.media_type = "IMAGE"
     render.image_settings.file_format = "PNG"
     render.image_settings.color_mode = "RGB"
+    render.image_settings.color_depth = "8"
 
 
 def use_mp4(render: Any) -> None:
@@ -222,13 +239,15 @@ def use_mp4(render: Any) -> None:
     render.ffmpeg.constant_rate_factor = "HIGH"
 
 
+_IMAGE = ("file_format", "color_mode", "color_depth")
+_FFMPEG = ("format", "codec", "constant_rate_factor")
+
+
 def image_settings(render: Any) -> dict[str, Any]:
     """What `use_png` and `use_mp4` change, for `restore_image_settings`."""
-    kept = {name: getattr(render.image_settings, name) for name in ("file_format", "color_mode")}
-    if bpy.app.version >= (5, 0, 0):
-        kept = {"media_type": render.image_settings.media_type} | kept
-    kept |= {f"ffmpeg.{name}": getattr(render.ffmpeg, name) for name in ("format", "codec", "constant_rate_factor")}
-    return kept
+    media = ("media_type",) if bpy.app.version >= (5, 0, 0) else ()
+    kept = {name: getattr(render.image_settings, name) for name in (*media, *_IMAGE)}
+    return kept | {f"ffmpeg.{name}": getattr(render.ffmpeg, name) for name in _FFMPEG}
 
 
 def restore_image_settings(render: Any, kept: dict[str, Any]) -> None:
@@ -236,3 +255,24 @@ def restore_image_settings(render: Any, kept: dict[str, Any]) -> None:
     for name, value in kept.items():
         owner = render.ffmpeg if name.startswith("ffmpeg.") else render.image_settings
         setattr(owner, name.removeprefix("ffmpeg."), value)
+
+
+def add_image_strip(scene: Any, pictures: Sequence[Path]) -> None:
+    """Show pictures of one folder in the scene's sequencer, one a frame from frame 1 on."""
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if bpy.app.version >= (4, 4, 0) else editor.sequences
+    strip = strips.new_image("Pictures", str(pictures[0]), 1, 1)
+    for picture in pictures[1:]:
+        strip.elements.append(picture.name)
+
+
+def can_draw() -> bool:
+    """Whether Workbench can render here. Without a window Blender on Linux draws by EGL, and ends at once, with all
+    that is not saved, if that library is not installed."""
+    if not bpy.app.background or sys.platform != "linux":
+        return True
+    try:
+        ctypes.CDLL("libEGL.so.1")
+    except OSError:
+        return False
+    return True

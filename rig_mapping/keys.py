@@ -110,8 +110,8 @@ def ours(keys: Keys, record: Record | None, codes: Codes) -> Mask:
     return np.asarray(mask & (eased | straight))
 
 
-def select(keys: Keys, mask: Mask) -> Keys:
-    """The keys under a mask."""
+def select(keys: Keys, mask: npt.NDArray[Any]) -> Keys:
+    """The keys under a mask, or at indices."""
     return {name: values[mask] for name, values in keys.items()}
 
 

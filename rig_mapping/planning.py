@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from ..performance import FacescriptError
 from . import blender_api as api
 from . import keys, records, renames
 from .blender_api import Keys
-from .curves import ChannelCurves
+from .carry import Carry, Floats
+from .curves import ChannelCurves, evaluate
 from .journal import get_property
 from .keys import Codes, Record
 from .records import Address
@@ -101,9 +103,20 @@ def check(datablocks: Iterable[Any], properties: Iterable[tuple[Any, Address]]) 
 class Planner:
     """Works out what writing changes on one datablock."""
 
-    def __init__(self, datablock: Any, curves: ChannelCurves, keep_edits: bool, append: bool) -> None:
+    def __init__(
+        self,
+        datablock: Any,
+        curves: ChannelCurves,
+        keep_edits: bool,
+        append: bool,
+        carry: Carry | None = None,
+        before: Mapping[Address, Track] = MappingProxyType({}),
+    ) -> None:
+        """`before` are the tracks of `carry`'s performance, if a beat of it was reshaped."""
         self._datablock = datablock
         self._range = (curves.start, curves.end)
+        self._carry = carry
+        self._before = before
         self._keep_edits = keep_edits
         self._append = append
         self._codes = enum_codes()
@@ -124,13 +137,17 @@ class Planner:
                 continue
             edit, rows[address] = self._edit(track, curve)
             edits.append(edit)
-        for address, old in self._records.items():
-            curve = self._present.get(address)
-            if address in rows or curve is None:
+        done = {edit.address for edit in edits}
+        for address in dict.fromkeys((*self._records, *self._before)):
+            curve, old = self._present.get(address), self._records.get(address)
+            if address in rows or address in done or curve is None:
                 continue
-            if self._append or api.locked(curve):
-                rows[address] = old
-            else:
+            if self._append or held(curve):
+                if old is not None:
+                    rows[address] = old
+            elif self._carry is not None:
+                edits.append(self._left(self._carry, address, curve, old))
+            elif old is not None:
                 edits.append(without_ours(address, curve, old, self._codes))
         if locked:
             names = ", ".join(list(dict.fromkeys(locked))[:4]) + (" and more" if len(locked) > 4 else "")
@@ -148,6 +165,12 @@ class Planner:
         old = self._records.get(address)
         made, before = (False, 0.0) if old is None else (old.made, old.before)
         have = api.read_keys(curve)
+        if self._carry is not None:
+            hand = self._hand(self._carry, address, have, old, track)
+            free = ~keys.near(c.frames, hand["co"][:, 0])
+            row = Record(c.frames[free], c.values[free], made, before)
+            joined = keys.join(hand, keys.select(new, free))
+            return Edit(address, track.group, joined, before, int(free.sum())), row
         mine, inside = keys.ours(have, old, self._codes), keys.inside(have, *self._range)
         stay = ~inside & (~mine | self._append)
         if self._keep_edits and old is not None:
@@ -162,6 +185,32 @@ class Planner:
         row = Record(frames[order], values[order], made, before)
         joined = keys.join(keys.select(have, stay), keys.select(new, free))
         return Edit(address, track.group, joined, before, int(free.sum())), row
+
+    def _hand(self, carry: Carry, address: Address, have: Keys, old: Record | None, track: Track | None) -> Keys:
+        """The animator's keys of an F-curve, carried over."""
+        hand = keys.select(have, ~carry.mine(have, old, self._codes))
+        kept = carry.carried(hand, self._shifts(carry, address, track))
+        block = api.shape_key_of(self._datablock, address[0])
+        if block is not None and carry.reshaped:
+            for name in ("co", "handle_left", "handle_right"):
+                np.clip(kept[name][:, 1], block.slider_min, block.slider_max, out=kept[name][:, 1])
+        return kept
+
+    def _shifts(self, carry: Carry, address: Address, track: Track | None) -> Floats:
+        """By how much an F-curve's value changes at each beat that was reshaped, (beats,)."""
+        shifts = np.zeros(len(carry.frames))
+        which = [i for i in sorted(carry.reshaped) if carry.now[i] >= 0]
+        old = self._before.get(address)
+        if which and (old is not None or track is not None):
+            was = evaluate(old.curve, carry.frames[which]) if old is not None else 0.0
+            shifts[which] = (evaluate(track.curve, carry.now[which]) if track is not None else 0.0) - was
+        return shifts
+
+    def _left(self, carry: Carry, address: Address, curve: Any, old: Record | None) -> Edit:
+        """The edit of an F-curve that the performance keyed and now does not."""
+        kept = self._hand(carry, address, api.read_keys(curve), old, None)
+        gone = old is not None and old.made and not len(kept["co"]) and not len(curve.modifiers)
+        return Edit(address, "", None if gone else kept, 0.0 if old is None else old.before)
 
 
 def without_ours(address: Address, curve: Any, old: Record, codes: Codes) -> Edit:

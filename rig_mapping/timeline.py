@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 import numpy as np
+import numpy.typing as npt
 
 from ..performance import CHANNELS, COUNT, INDEX, Performance, Pose
+from ..performance.channels import HIGH, LOW
 from . import blender_api as api
 from . import eyes, keys, planning, records, renames
 from .blender_api import Place
-from .curves import ChannelCurves, beat_frames, channel_curves, frames_at
+from .carry import Carry
+from .curves import Array, ChannelCurves, beat_frames, channel_curves, frames_at
 from .journal import Journal
 from .planning import Edit, Plan, Planner, check_action, enum_codes, without_ours
 from .records import SlotRecord
@@ -23,9 +25,20 @@ from .references import ObjectRef, key_path
 from .styles import DEFAULT, Style
 from .styles import get as get_style
 from .targets import Target
-from .tracks import datablocks, make_tracks, properties, read_turn
+from .tracks import Track, datablocks, make_tracks, properties, read_turn
 
-__all__ = ["WriteReport", "beat_frames", "check", "clear", "hand_edited_frames", "read_pose", "scene_fps", "write"]
+__all__ = [
+    "WriteReport",
+    "beat_frames",
+    "check",
+    "clear",
+    "hand_edited_frames",
+    "read_pose",
+    "sample_poses",
+    "scene_fps",
+    "standing_pose",
+    "write",
+]
 
 _ALL = tuple(channel.name for channel in CHANNELS)
 
@@ -81,13 +94,15 @@ def write(
     fps: float | None = None,
     keep_edits: bool = False,
     append: bool = False,
+    carry: Carry | None = None,
 ) -> WriteReport:
     """Write a performance's keyframes; time 0 is at `start_frame`, `fps` is the scene's if None.
 
     Replaced are keys inside the performance's range on the channels that it moves, and keys of the last
     performance that are still as they were written. Every other key stays, bit for bit. With `keep_edits`, keys
     inside the range that were changed or added by hand since the last performance stay too, and nothing is
-    written on their frames; with `append`, the last performance stays outside the new one's range.
+    written on their frames; with `append`, the last performance stays outside the new one's range. With `carry`,
+    every key of the animator's stays wherever it is, and goes with its beat.
     All or nothing: an error leaves everything as it was. Raises FacescriptError (`target_gone`, `linked_action`,
     `tweak_mode`, `bad_fps`, `bad_frame`, `unknown_style`, `nothing_to_write`); `check` knows most of them before.
     """
@@ -98,8 +113,10 @@ def write(
     planning.check(blocks, [(t.datablock, (t.path, t.index)) for t in laid.tracks])
     warnings: list[str] = []
     plans = []
+    before = _tracks_before(target, carry, curves, chosen) if carry is not None and carry.reshaped else ()
     for block in _one_a_place(blocks, warnings):
-        planner = Planner(block, curves, keep_edits, append)
+        old = {(t.path, t.index): t for t in before if t.datablock == block}
+        planner = Planner(block, curves, keep_edits, append, carry, old)
         plans.append(planner.plan([t for t in laid.tracks if t.datablock == block], warnings))
     warnings += _standing(target, curves)
     written = [p.curves[e.address] for p in plans for e in p.edits if e.written]
@@ -117,6 +134,13 @@ def write(
         clipped=laid.clipped,
         warnings=tuple(warnings),
     )
+
+
+def _tracks_before(target: Target, carry: Carry, curves: ChannelCurves, style: Style) -> tuple[Track, ...]:
+    """The tracks of the performance that was there before, for its values at its beats."""
+    performance = eyes.with_gaze(carry.before)
+    fps = (carry.frames[-1] - carry.frames[0]) / performance.times[-1] if len(carry.frames) > 1 else 24.0
+    return make_tracks(target, channel_curves(performance, float(fps), int(carry.frames[0]), style)).tracks
 
 
 def _title(performance: Performance, datablock: Any) -> str:
@@ -249,30 +273,47 @@ def read_pose(target: Target, frame: float) -> Pose:
     The first mesh that has a channel counts; channels that nothing shows are 0. Raises FacescriptError
     (`target_gone`).
     """
-    values = np.zeros(COUNT)
+    return Pose(sample_poses(target, [frame])[0])
+
+
+def sample_poses(target: Target, frames: npt.ArrayLike) -> Array:
+    """`read_pose` at many `frames` (N,), whole or not: shape (N, 61), in the order of `CHANNELS`.
+
+    Raises FacescriptError (`target_gone`).
+    """
+    return _sample(target, np.atleast_1d(np.asarray(frames, dtype=np.float64)).tolist())
+
+
+def standing_pose(target: Target) -> Pose:
+    """The pose that the target's properties stand at now, keyed or not. Raises FacescriptError (`target_gone`)."""
+    return Pose(_sample(target, [None])[0])
+
+
+def _sample(target: Target, at: Sequence[float | None]) -> Array:
+    """Poses (N, 61) of F-curves at frames, or (None) of the properties as they stand."""
+    values = np.zeros((len(at), COUNT))
     seen: set[str] = set()
     for mesh in target.meshes:
-        obj = mesh.object.find()
-        data = obj.data.shape_keys
+        data = mesh.object.find().data.shape_keys
         present = api.fcurve_table(api.find_place(data))
-        sums: dict[str, list[float]] = {}
+        shares: dict[str, list[Array]] = {}
         for row in mesh.rows:
             if row.channel in seen or row.gain == 0.0 or row.key not in data.key_blocks:
                 continue
             curve = present.get((key_path(row.key), 0))
-            value = data.key_blocks[row.key].value if curve is None else curve.evaluate(frame)
-            sums.setdefault(row.channel, []).append(value / row.gain)
-        for channel, shares in sums.items():
-            values[INDEX[channel]] = math.fsum(shares) / len(shares)
-            seen.add(channel)
+            now = data.key_blocks[row.key].value
+            shown = [now if curve is None or frame is None else curve.evaluate(frame) for frame in at]
+            shares.setdefault(row.channel, []).append(np.array(shown) / row.gain)
+        for channel, parts in shares.items():
+            values[:, INDEX[channel]] = np.mean(parts, axis=0)
+        seen |= shares.keys()
     turned: set[ObjectRef] = set()
     for control in (*target.head, *target.eyes):
         if not control.bone and turned:
             continue  # several objects turn as one
         turned.add(control.object)
-        for channel, value in zip(control.channels, read_turn(control, frame), strict=True):
-            values[INDEX[channel]] = value
-    return Pose.clipped(eyes.fill(values[None])[0])
+        values[:, [INDEX[name] for name in control.channels]] = [read_turn(control, frame) for frame in at]
+    return np.clip(eyes.fill(values), LOW, HIGH)
 
 
 def hand_edited_frames(target: Target) -> tuple[int, ...]:

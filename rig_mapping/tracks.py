@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+import bpy
 import numpy as np
 from mathutils import Matrix
 
@@ -192,16 +193,22 @@ def _around(
     return whole, np.swapaxes(whole, 1, 2) @ rest
 
 
-def read_turn(control: RotationControl, frame: float) -> tuple[float, float, float]:
-    """The coefficients of yaw, pitch and roll that a control shows at a frame. The inverse of writing."""
+def read_turn(control: RotationControl, frame: float | None) -> tuple[float, float, float]:
+    """The coefficients of yaw, pitch and roll that a control's F-curves show at a frame, or (None) that it stands at.
+
+    The inverse of writing.
+    """
     obj, mode, path, width = rotation_place(control)
     place = api.find_place(obj)
     keyed = [api.find_fcurve(place, path, i) for i in range(width)]
     if all(c is None for c in keyed):
         # Not animated: what it stands at is its rest.
         return 0.0, 0.0, 0.0
-    values = [get_property(obj, path, i) if c is None else c.evaluate(frame) for i, c in enumerate(keyed)]
+    values = [
+        get_property(obj, path, i) if c is None or frame is None else c.evaluate(frame) for i, c in enumerate(keyed)
+    ]
     rest = _rest(control, obj, mode, path, width, place)
-    before, after = _around(control, obj, place, rest, np.array([frame]))
+    at = bpy.context.scene.frame_current if frame is None else frame  # type: ignore[union-attr]
+    before, after = _around(control, obj, place, rest, np.array([at]))
     turn = np.linalg.inv(before) @ np.array(to_matrix(values, mode)) @ np.linalg.inv(after)
     return control.coefficients(turn.reshape(3, 3))

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one way by which beats are edited: read the list, follow what was done by hand, write keys, list and markers.
+
+Every edit takes the beats that are on the timeline, makes others of them (`performance.beat_list`), and has them
+written: keys that the animator changed stay, or go with their beat (`rig_mapping.carry`). All or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..performance import HEAD_CHANNELS, Brief, FacescriptError, Performance, Pose, beat_list, jsonl, shaping
+from ..performance.beat_list import Beats, ShapedBeat
+from ..rig_mapping import curves, hand_edits, timeline
+from ..rig_mapping.carry import Carry, anchors
+from ..rig_mapping.styles import Style
+from ..rig_mapping.styles import get as get_style
+from ..rig_mapping.targets import Target, find_target
+from . import faces, markers
+from .session import session
+
+_HEAD_OFF = dict.fromkeys(HEAD_CHANNELS, 0.0)
+
+
+@lru_cache(maxsize=4096)
+def _pose(text: str) -> Pose:
+    """A stored pose. Raises FacescriptError if the file was tampered with."""
+    return jsonl.keyframe_from_dict({"t": 0.0, "text": "", "pose": jsonl.parse_object(text or "{}")}).pose
+
+
+def beats_of(face: Any) -> Beats:
+    """A face's beats as they were written to the timeline. Raises FacescriptError if the file was tampered with."""
+    return tuple(
+        ShapedBeat(
+            frame=row.written_frame,
+            text=row.text,
+            pose=_pose(row.pose),
+            strength=min(shaping.STRONGEST, row.written_strength),
+            regions=_strengths(row.written_regions),
+            locked=row.locked or row.by_hand,
+            by_hand=row.by_hand,
+            posed=row.posed,
+            key=row.key,
+        )
+        for row in face.beats
+    )
+
+
+def _strengths(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(min(shaping.STRONGEST, float(value)) for value in values)
+
+
+def keep_beats(face: Any, beats: Beats, fps: float) -> None:
+    """Make the list say what `beats` say. Rows keep their markers by the beats' numbers."""
+    names = {row.key: row.marker for row in face.beats}
+    with session().quiet():
+        while len(face.beats) > len(beats):
+            face.beats.remove(len(face.beats) - 1)
+        while len(face.beats) < len(beats):
+            face.beats.add()
+        for row, beat in zip(face.beats, beats, strict=True):
+            _set(row, key=beat.key, frame=beat.frame, written_frame=beat.frame, text=beat.text, posed=beat.posed)
+            _set(row, time=(beat.frame - beats[0].frame) / fps, pose=json.dumps(beat.pose.active(1e-4)))
+            _set(row, strength=beat.strength, written_strength=beat.strength)
+            _set(row, locked=beat.locked, by_hand=beat.by_hand, marker=names.get(beat.key, ""))
+            for name in ("regions", "written_regions"):
+                if tuple(getattr(row, name)) != beat.regions:
+                    setattr(row, name, beat.regions)
+        if face.active_beat >= len(beats):
+            face.active_beat = max(0, len(beats) - 1)
+
+
+def _set(row: Any, **values: Any) -> None:
+    for name, value in values.items():
+        if getattr(row, name) != value:
+            setattr(row, name, value)
+
+
+@dataclass
+class Desk:
+    """One face's performance, open for an edit; `beats` are up to date with what was done by hand."""
+
+    target: Target
+    face: Any
+    scene: Any
+    fps: float
+    beats: Beats
+    brief: Brief
+    dragged: Mapping[tuple[float, float], float] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def index(self) -> int:
+        """The selected beat. Raises FacescriptError (`no_keyframes`) if there are no beats."""
+        if not self.beats:
+            raise FacescriptError("no_keyframes", "This face has no performance yet.", "Press Generate first.")
+        return min(max(self.face.active_beat, 0), len(self.beats) - 1)
+
+    @property
+    def style(self) -> Style:
+        """How the face moves."""
+        return chosen_style(self.face)
+
+    def shown(self, beats: Beats) -> Performance:
+        """What beats show on this face."""
+        if not self.face.move_head:
+            beats = tuple(replace(b, pose=shaping.with_values(b.pose, _HEAD_OFF)) for b in beats)
+        return beat_list.to_performance(beats, self.brief, self.fps)
+
+    def write(self, beats: Beats, *, dropped: Collection[int] = (), select: int | None = None) -> timeline.WriteReport:
+        """Put other beats on the timeline; keys by hand of the beats numbered `dropped` go. `select` is the number of
+        the beat to select. All or nothing; raises FacescriptError as `timeline.write` does."""
+        self.face.check_editable()
+        beats = beat_list.numbered(beats)
+        report = timeline.write(
+            self.target,
+            self.shown(beats),
+            start_frame=beats[0].frame,
+            style=self.style,
+            fps=self.fps,
+            carry=self._carry(beats, frozenset(dropped)),
+        )
+        self.keep(beats, select)
+        self.note = " ".join(report.warnings)
+        return report
+
+    def keep(self, beats: Beats, select: int | None = None) -> None:
+        """Make list and markers say what the timeline shows."""
+        face, wanted = self.face, {beat.key for beat in beats}
+        markers.remove(self.scene, [row.marker for row in face.beats if row.key not in wanted])
+        keep_beats(face, beats, self.fps)
+        face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
+        if face.show_markers:
+            with session().quiet():
+                markers.place(self.scene, face.beats)
+        if select is not None:
+            numbers = [beat.key for beat in beats]
+            if select in numbers:
+                with session().quiet():
+                    face.active_beat = numbers.index(select)
+        self.beats, self.dragged = beats, {}
+
+    def _carry(self, after: Beats, dropped: frozenset[int]) -> Carry | None:
+        before = self.beats
+        if not before:
+            return None
+        frames = np.array([b.frame for b in before], dtype=np.int64)
+        there = {b.key: b for b in after}
+        same = [(b, there[b.key]) for b in before if b.key in there]
+        now = [there[b.key].frame if b.key in there else -1 for b in before]
+        reshaped = [i for i, b in enumerate(before) if b.key in there and there[b.key].shown != b.shown]
+        return Carry(
+            before=self.shown(before),
+            frames=frames,
+            anchors=anchors([b.frame for b, _ in same], [b.frame for _, b in same]),
+            spans=curves.beat_spans(frames, self.style, self.fps),
+            now=np.array(now, dtype=np.int64),
+            reshaped=frozenset(reshaped),
+            dropped=frozenset(i for i, b in enumerate(before) if b.key in dropped),
+            dragged=self.dragged,
+        )
+
+
+def chosen_style(face: Any) -> Style:
+    """The transition style that a face is performed with."""
+    return get_style(face.style)
+
+
+def open_desk(context: bpy.types.Context) -> Desk:
+    """The active object's face, ready for an edit. Raises FacescriptError."""
+    target, face = faces.active_face(context)
+    return opened(target, face, context.scene)
+
+
+def opened(target: Target, face: Any, scene: Any) -> Desk:
+    """A face, ready for an edit: what was done by hand since is taken in first. Raises FacescriptError."""
+    brief = jsonl.brief_from_dict(jsonl.parse_object(face.performed or "{}"))
+    desk = Desk(target, face, scene, timeline.scene_fps(scene), beats_of(face), brief)
+    if desk.beats:
+        follow(desk)
+    return desk
+
+
+def of_object(obj: Any, scene: Any) -> Desk:
+    """The face whose settings are kept on `obj`, ready for an edit. Raises FacescriptError."""
+    target = find_target(obj)
+    return opened(target, faces.settings_of(target), scene)
+
+
+def follow(desk: Desk) -> bool:
+    """Have list, markers and keys agree after the animator changed some of them. Whether there was anything to do.
+
+    A beat is where its number in the list, its marker or most of its keys were put, and the rest of it goes along. A
+    pose that was changed by hand becomes the beat's own, which is locked then; one whose lock was opened is
+    Facescript's again, and has its keys written anew. Strengths that were changed in the list are written.
+    """
+    face, beats = desk.face, desk.beats
+    frames = np.array([b.frame for b in beats], dtype=np.int64)
+    # Changed frame rates leave beats on their frames.
+    spans = curves.beat_spans(frames, desk.style, desk.fps)
+    edits = hand_edits.find(desk.target, desk.shown(beats), frames, spans)
+    marked = markers.find(desk.scene, face.beats) if face.show_markers else {}
+    released = {row.key for row in face.beats if row.by_hand and not row.locked}
+    dragged = {beats[i].key: round(beats[i].frame + distance) for i, distance in edits.moves.items()}
+    poses = {beats[i].key: values for i, values in edits.poses.items()}
+    named = {k: m.renamed for k, m in marked.items() if m.renamed}
+    before = tuple(
+        replace(_taken(beat, desk, poses.get(beat.key)), text=named.get(beat.key, beat.text)) for beat in beats
+    )
+    pulled, shaped = _asked(face, marked, dragged, poses)
+    if not (dragged or poses or named or pulled or shaped or released):
+        return False
+    desk.beats = beat_list.moved(before, dragged)
+    desk.dragged = hand_edits.drags(edits.moves, spans)
+    _adopt(face, marked)
+    if not (dragged or pulled or shaped or released):
+        # Only the list has to learn of it: the keys are as the animator wants them.
+        desk.keep(desk.beats)
+        return True
+    after = tuple(replace(b, **shaped.get(b.key, {})) for b in desk.beats)
+    after = tuple(replace(b, by_hand=False, locked=False) if b.key in released else b for b in after)
+    desk.write(beat_list.moved(after, pulled), dropped=released)
+    return True
+
+
+def _asked(
+    face: Any,
+    marked: Mapping[int, markers.Found],
+    dragged: Mapping[int, int],
+    poses: Mapping[int, Mapping[str, float]],
+) -> tuple[dict[int, int], dict[int, dict[str, Any]]]:
+    """What list and markers ask for: beats' frames, and beats' strengths, by the beats' numbers."""
+    pulled, shaped = {}, {}
+    for row in face.beats:
+        if row.frame != row.written_frame:
+            pulled[row.key] = row.frame
+        elif row.key in marked and row.key not in dragged and marked[row.key].frame != row.written_frame:
+            pulled[row.key] = marked[row.key].frame
+        wanted = {"strength": min(shaping.STRONGEST, row.strength), "regions": _strengths(row.regions)}
+        written = {"strength": row.written_strength, "regions": _strengths(row.written_regions)}
+        # What was changed by hand has taken the strengths into itself.
+        if wanted != written and row.key not in poses:
+            shaped[row.key] = wanted
+    return pulled, shaped
+
+
+def _taken(beat: ShapedBeat, desk: Desk, values: Mapping[str, float] | None) -> ShapedBeat:
+    """A beat with what the animator made of its pose, if anything."""
+    if values is None:
+        return beat
+    if not desk.face.move_head:
+        values = {name: value for name, value in values.items() if name not in HEAD_CHANNELS}
+    return beat_list.set_pose(beat, shaping.with_values(beat.shown, values), by_hand=True, locked=True)
+
+
+def _adopt(face: Any, marked: Mapping[int, markers.Found]) -> None:
+    """Take over the names that markers were given."""
+    with session().quiet():
+        for row in face.beats:
+            if row.key in marked and marked[row.key].renamed:
+                row.marker = marked[row.key].renamed
+
+
+def edit(
+    operator: Any, context: bpy.types.Context, change: Callable[[Desk], str | None], only_with_beats: bool = True
+) -> set[Any]:
+    """Carry an edit of the active face out for an operator: errors are shown, and nothing is changed then."""
+    try:
+        desk = open_desk(context)
+        if only_with_beats:
+            _ = desk.index
+        note = change(desk)
+    except FacescriptError as error:
+        session().fail(error)
+        operator.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+    session().error = None
+    session().note = " ".join(part for part in (note, desk.note) if part)
+    return {"FINISHED"}
+
+
+def listed(row: Any, _: bpy.types.Context) -> None:
+    """Write what was changed in the panel's list of beats; shows what keeps it from that. For update callbacks."""
+    if not session().quieted:
+        rewrite(row.id_data)
+
+
+def rewrite(obj: Any, everything: bool = False) -> None:
+    """Have the timeline follow a face's list, or also (`everything`) a setting of how the face moves."""
+    try:
+        desk = of_object(obj, bpy.context.scene)
+        if everything and desk.beats:
+            desk.write(desk.beats)
+    except FacescriptError as error:
+        session().fail(error)
+
+
+def merged(locked: Iterable[ShapedBeat], made: Beats, distance: int) -> Beats:
+    """New beats around those that are locked: a new one less than `distance` frames from a locked one gives way."""
+    kept = tuple(locked)
+    free = [b for b in made if all(abs(b.frame - other.frame) >= max(1, distance) for other in kept)]
+    return tuple(sorted((*kept, *free), key=lambda b: b.frame))
+
+
+def unlocked(beats: Iterable[ShapedBeat]) -> tuple[int, ...]:
+    """The places of the beats that may be generated anew."""
+    return tuple(i for i, beat in enumerate(beats) if not beat.locked)

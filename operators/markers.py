@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Beats as timeline markers: placed with their descriptions, and found again after the animator has dragged them.
+
+Markers keep nothing but a name and a frame (custom properties went in 5.0), so each beat's marker has a name of its
+own in the scene, which the beat remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+# Blender keeps 63 bytes of a marker's name.
+_BYTES = 60
+
+
+@dataclass(frozen=True)
+class Found:
+    """A beat's marker: where it is now, and what it is called if the animator gave it another name."""
+
+    frame: int
+    renamed: str = ""
+
+
+def place(scene: bpy.types.Scene, beats: Iterable[Any]) -> None:
+    """Put a marker at each beat (`FACESCRIPT_PG_beat`), making those that are missing."""
+    markers = scene.timeline_markers
+    for beat in beats:
+        marker = markers.get(beat.marker) if beat.marker else None
+        if marker is None:
+            marker = markers.new("", frame=beat.frame)
+        if marker.frame != beat.frame:
+            marker.frame = beat.frame
+        wanted = _short(beat.text)
+        if not beat.marker or marker.name != beat.marker or not _names(beat.marker, wanted):
+            marker.name = _free(scene, wanted, marker)
+            beat.marker = marker.name
+
+
+def remove(scene: bpy.types.Scene, names: Iterable[str]) -> None:
+    """Remove markers by their names."""
+    for name in names:
+        marker = scene.timeline_markers.get(name) if name else None
+        if marker is not None:
+            scene.timeline_markers.remove(marker)
+
+
+def find(scene: bpy.types.Scene, beats: Iterable[Any]) -> Mapping[int, Found]:
+    """The markers of beats, by the beats' numbers; a beat whose marker is gone is left out."""
+    by_name: dict[str, list[int]] = {}
+    by_frame: dict[int, str] = {}
+    for marker in scene.timeline_markers:
+        by_name.setdefault(marker.name, []).append(marker.frame)
+        by_frame.setdefault(marker.frame, marker.name)
+    ours = {beat.marker for beat in beats if beat.marker}
+    found = {}
+    for beat in beats:
+        frames = by_name.get(beat.marker, ()) if beat.marker else ()
+        if frames:
+            # Of copies, the nearest: the copy is the one that was taken away.
+            found[beat.key] = Found(min(frames, key=lambda frame: abs(frame - beat.frame)))
+        elif beat.marker and (other := by_frame.get(beat.frame)) and other not in ours:
+            found[beat.key] = Found(beat.frame, other)
+    return found
+
+
+def _short(text: str) -> str:
+    """A description as a marker's name: its beginning, cut between words."""
+    plain = " ".join(text.split()) or "Beat"
+    if len(plain.encode()) <= _BYTES:
+        return plain
+    cut = plain.encode()[: _BYTES - 3].decode(errors="ignore")
+    return f"{cut.rpartition(' ')[0] or cut} …"
+
+
+def _names(name: str, wanted: str) -> bool:
+    """Whether a name is the wanted one, with or without a number."""
+    stem, _, number = name.rpartition(" ")
+    return name == wanted or (stem == wanted and number.isdigit())
+
+
+def _free(scene: bpy.types.Scene, wanted: str, marker: Any) -> str:
+    taken = {other.name for other in scene.timeline_markers if other != marker}
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted} {number}"
+    return name

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the animator did to a performance's keys since they were written: beats dragged in time, poses changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..performance import CHANNELS, INDEX, Performance
+from . import blender_api as api
+from . import eyes, renames
+from .carry import Floats, distances, followed, near_any
+from .curves import Frames
+from .keys import SAME, Codes, Record
+from .planning import enum_codes
+from .records import Address
+from .references import key_path
+from .targets import Target
+from .timeline import sample_poses
+from .tracks import datablocks, rotation_place
+
+# A beat was moved if at least this share of the channels that change at it have moved, all by the same distance.
+_MOST = 0.5
+# A value that is off by less was not changed by a person.
+_SEEN = 0.004
+_GAZE = tuple(c.name for c in CHANNELS if c.name.startswith(("eyeLook", "leftEye", "rightEye")))
+
+
+@dataclass(frozen=True)
+class HandEdits:
+    """`moves`: by how many frames beats were dragged by their keys. `poses`: what the channels show at beats where the
+    animator's keys changed it."""
+
+    moves: Mapping[int, float]
+    poses: Mapping[int, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """An F-curve of the target with the channels that it shows, its keys, and what was written to it."""
+
+    channels: tuple[str, ...]
+    have: api.Keys
+    record: Record | None
+
+
+def fingerprint(target: Target) -> bytes:
+    """A digest of where all keys of the target's channels are: another one means that there is something to find."""
+    digest = hashlib.blake2b(digest_size=16)
+    for _, curve, _ in _curves(target):
+        points = curve.keyframe_points
+        flat = np.empty(2 * len(points), dtype="f4")
+        points.foreach_get("co", flat)
+        digest.update(curve.data_path.encode())
+        digest.update(flat.tobytes())
+    return digest.digest()
+
+
+def find(target: Target, shown: Performance, beats: Frames, spans: Floats) -> HandEdits:
+    """Compare the timeline with what was written: `shown` with its beats at `beats` (N,), whose poses are held in
+    `spans` (N, 2). Raises FacescriptError (`target_gone`)."""
+    codes = enum_codes()
+    keyed = [_Keyed(channels, api.read_keys(curve), record) for channels, curve, record in _curves(target)]
+    moves = _moves(keyed, beats, spans, codes)
+    dragged = drags(moves, spans)
+    shift = np.array([moves.get(i, 0.0) for i in range(len(beats))])
+    touched = _touched(keyed, spans + shift[:, None], spans, dragged, codes)
+    if not touched:
+        return HandEdits(moves, {})
+    which = sorted(touched)
+    there = sample_poses(target, [beats[i] + shift[i] for i in which])
+    meant = eyes.fill(shown.poses)
+    poses = {}
+    for i, values in zip(which, there, strict=True):
+        names = touched[i] | set(_GAZE) if touched[i] & set(_GAZE) else touched[i]
+        off = {n: float(values[INDEX[n]]) for n in sorted(names) if abs(values[INDEX[n]] - meant[i, INDEX[n]]) > _SEEN}
+        if off:
+            poses[i] = off
+    return HandEdits(moves, poses)
+
+
+def drags(moves: Mapping[int, float], spans: Floats) -> dict[tuple[float, float], float]:
+    """For `Carry.dragged`: the frames in which the keys of each moved beat were recorded, and how far they went."""
+    ends = [*(start - 1.0 for start in spans[1:, 0]), float("inf")]
+    return {(float(spans[i, 0]), float(ends[i])): distance for i, distance in moves.items()}
+
+
+def _curves(target: Target) -> Iterator[tuple[tuple[str, ...], Any, Record | None]]:
+    """Every F-curve that shows channels of the target: the channels, the F-curve, its record."""
+    channels = _addresses(target)
+    for block in datablocks(target):
+        records = renames.load(block).curves
+        for curve in api.fcurves(api.find_place(block)):
+            address = (curve.data_path, curve.array_index)
+            names = channels.get((block.as_pointer(), address))
+            if names:
+                yield names, curve, records.get(address)
+
+
+def _addresses(target: Target) -> dict[tuple[int, Address], tuple[str, ...]]:
+    found: dict[tuple[int, Address], tuple[str, ...]] = {}
+    for mesh in target.meshes:
+        data = mesh.object.find().data.shape_keys
+        for row in mesh.rows:
+            place = (data.as_pointer(), (key_path(row.key), 0))
+            found[place] = (*found.get(place, ()), row.channel)
+    for control in (*target.head, *target.eyes):
+        obj, _, path, width = rotation_place(control)
+        for i in range(width):
+            found[obj.as_pointer(), (path, i)] = control.channels
+    return found
+
+
+def _moves(keyed: list[_Keyed], beats: Frames, spans: Floats, codes: Codes) -> dict[int, float]:
+    votes: dict[int, Counter[float]] = {}
+    voters: Counter[int] = Counter()
+    for one in keyed:
+        if one.record is None:
+            continue
+        arrivals = _beats_of(one.record.frames.astype(np.float64), spans[:, 0], beats)
+        voters.update({int(i) for i in arrivals if i >= 0})
+        found = distances(one.have, one.record, codes)
+        if not found:
+            continue
+        which = _beats_of(np.array([frame for frame, _ in found]), spans[:, 0], beats)
+        ballots = {(int(i), round(d, 3)) for i, (_, d) in zip(which, found, strict=True) if i >= 0}
+        for i, distance in ballots:
+            votes.setdefault(i, Counter())[distance] += 1
+    moves = {}
+    for i, counted in votes.items():
+        distance, count = counted.most_common(1)[0]
+        if count >= _MOST * voters[i]:
+            moves[i] = distance
+    return moves
+
+
+def _beats_of(frames: Floats, starts: Floats, ends: Floats | Frames) -> np.ndarray[Any, Any]:
+    """The beat in whose [start, end] each frame lies, or -1, shape (K,)."""
+    index = np.searchsorted(starts, frames + SAME, side="right") - 1
+    inside = (index >= 0) & (frames <= ends[np.maximum(index, 0)] + SAME)
+    return np.where(inside, index, -1)
+
+
+def _touched(
+    keyed: list[_Keyed], spans: Floats, recorded: Floats, dragged: Mapping[tuple[float, float], float], codes: Codes
+) -> dict[int, set[str]]:
+    """The beats with keys by hand in their spans, or with written keys missing there, and the channels of those."""
+    found: dict[int, set[str]] = {}
+    order = np.argsort(spans[:, 0], kind="stable")
+    for one in keyed:
+        mine = followed(one.have, one.record, codes, dragged)
+        x = one.have["co"][~mine, 0].astype(np.float64)
+        at = {int(order[i]) for i in _beats_of(x, spans[order, 0], spans[order, 1]) if i >= 0}
+        if one.record is not None:
+            at |= _missing(one.record, one.have["co"][mine, 0].astype(np.float64), recorded, dragged)
+        for i in at:
+            found.setdefault(i, set()).update(one.channels)
+    return found
+
+
+def _missing(record: Record, left: Floats, spans: Floats, dragged: Mapping[tuple[float, float], float]) -> set[int]:
+    """The beats of recorded keys that are neither where they were written nor where their beat went."""
+    frames = record.frames.astype(np.float64)
+    there = frames.copy()
+    for (start, end), distance in dragged.items():
+        there[(frames >= start - SAME) & (frames <= end + SAME)] += distance
+    gone = ~(near_any(frames, left) | near_any(there, left))
+    return {int(i) for i in _beats_of(frames[gone], spans[:, 0], spans[:, 1]) if i >= 0}
