@@ -84,14 +84,22 @@ class WorkerClient:
         """The worker's process number."""
         return self._process.pid
 
-    def request(self, kind: str, brief: Brief, options: ModelOptions, seed: int = 0) -> int:
-        """Send a `generate` or `pose` request; the id that its events carry.
+    def request(
+        self,
+        kind: str,
+        brief: Brief,
+        options: ModelOptions,
+        seed: int = 0,
+        at: tuple[int, ...] = (),
+        count: int = 0,
+    ) -> int:
+        """Send a request for work, as `protocol` tells of them; the id that its events carry.
 
         Raises FacescriptError at once for what the worker would refuse to read, and (`worker_died`) if it has ended.
         """
         if not self.alive:
             raise FacescriptError("worker_died", "The worker has ended.", _HINT)
-        line = protocol.request_to_line(Request(self._next, kind, brief, options, seed))
+        line = protocol.request_to_line(Request(self._next, kind, brief, options, seed, at, count))
         protocol.parse_request(line)
         number, self._next = self._next, self._next + 1
         self._requests.put(line.encode())
@@ -199,7 +207,7 @@ def _event(line: bytes) -> Event:
 
 
 class Collector:
-    """Gathers one request's events into a performance."""
+    """Gathers one request's events into keyframes, and these into a performance."""
 
     def __init__(self, brief: Brief) -> None:
         self._brief = brief
@@ -231,13 +239,19 @@ class Collector:
             raise FacescriptError("bad_answer", f"The worker spoke of {self.count} beats, then of {count}.", _HINT)
         self.count = count
 
-    def performance(self) -> Performance:
-        """The finished performance. Raises FacescriptError (`bad_answer`) if a keyframe never came."""
+    def made(self) -> tuple[Keyframe, ...]:
+        """All keyframes of the answer, in order: of alternatives, which have one time, too.
+
+        Raises FacescriptError (`bad_answer`) if one never came.
+        """
         missing = [i for i in range(self.count) if i not in self.keyframes]
         if missing or not self.count:
             raise FacescriptError("bad_answer", f"The worker left out {len(missing) or 'all'} keyframes.", _HINT)
-        keyframes = tuple(self.keyframes[i] for i in range(self.count))
-        return Performance(replace(self._brief, beats=()), keyframes)
+        return tuple(self.keyframes[i] for i in range(self.count))
+
+    def performance(self) -> Performance:
+        """The finished performance. Raises FacescriptError (`bad_answer`) if a keyframe never came."""
+        return Performance(replace(self._brief, beats=()), self.made())
 
 
 def perform(
@@ -253,8 +267,24 @@ def perform(
 
     Raises FacescriptError, also if it was cancelled.
     """
+    made = ask(client, kind, brief, options, seed, on_event=on_event, timeout=timeout)
+    return Performance(replace(brief, beats=()), made)
+
+
+def ask(
+    client: WorkerClient,
+    kind: str,
+    brief: Brief,
+    options: ModelOptions,
+    seed: int = 0,
+    at: tuple[int, ...] = (),
+    count: int = 0,
+    on_event: Callable[[Event], None] = lambda event: None,
+    timeout: float = 3600.0,
+) -> tuple[Keyframe, ...]:
+    """Ask and wait for all keyframes of an answer, as `perform` does for a performance."""
     collector = Collector(brief)
-    number = client.request(kind, brief, options, seed)
+    number = client.request(kind, brief, options, seed, at, count)
     began = time.monotonic()
     try:
         for event in client.wait(number, timeout):
@@ -262,7 +292,7 @@ def perform(
             on_event(event)
             if isinstance(event, Cancelled):
                 raise FacescriptError("cancelled", f"Cancelled after {time.monotonic() - began:.0f} seconds.")
-        return collector.performance()
+        return collector.made()
     except BaseException:
         # Nobody listens any more: the next request must not wait for this one.
         client.cancel(number)

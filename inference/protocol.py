@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Blender's process and the worker say to each other: one JSON object a line.
 
-Requests: `{"id", "type": "generate" | "pose", "brief", "options", "seed"}`, `{"id", "type": "cancel"}` with the id
-of the request to stop, `{"type": "shutdown"}`. Events carry the id of their request, except `ready`, which the
-worker says first.
+Requests: `{"id", "type", "brief", "options", "seed"}` with one of the types
+
+- `generate`: the whole performance of a brief;
+- `pose`: the poses of its beats, read together;
+- `pose_some`: the poses of its beats `at` some places, each read among its neighbours;
+- `pose_each`: the poses of its beats, each read as if there were no other;
+- `alternatives`: `count` other descriptions, with their poses, of its beat `at` one place;
+
+`{"id", "type": "cancel"}` with the id of the request to stop, `{"type": "shutdown"}`. Events carry the id of their
+request, except `ready`, which the worker says first. The keyframes of an answer are counted from 0, whatever places
+were asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +24,11 @@ from ..performance import Beat, Brief, FacescriptError, Keyframe, jsonl
 from ..performance.model import MAX_KEYFRAMES
 from .options import ModelOptions
 
-PROTOCOL = 1
+PROTOCOL = 2
+
+WORK = ("generate", "pose", "pose_some", "pose_each", "alternatives")
+# A list of choices that an animator still reads.
+MAX_ALTERNATIVES = 16
 
 
 @dataclass(frozen=True)
@@ -83,24 +95,34 @@ Event = Ready | Progress | BeatFound | KeyframeMade | Done | Cancelled | Failed
 
 @dataclass(frozen=True)
 class Request:
-    """One request of Blender's process."""
+    """One request of Blender's process.
+
+    `at` holds places of the brief's beats, from 0 and rising (one for `alternatives`); `count` is how many alternatives
+    are asked for.
+    """
 
     id: int
     type: str
     brief: Brief = field(default_factory=lambda: Brief(""))
     options: ModelOptions = field(default_factory=ModelOptions)
     seed: int = 0
+    at: tuple[int, ...] = ()
+    count: int = 0
 
 
 def request_to_line(request: Request) -> str:
     """One request as a JSON line."""
     entry: dict[str, object] = {"id": request.id, "type": request.type}
-    if request.type in ("generate", "pose"):
+    if request.type in WORK:
         entry |= {
             "brief": jsonl.brief_to_dict(request.brief),
             "options": request.options.to_dict(),
             "seed": request.seed,
         }
+    if request.at:
+        entry["at"] = list(request.at)
+    if request.count:
+        entry["count"] = request.count
     return _to_line(entry)
 
 
@@ -127,7 +149,7 @@ def request_id(line: bytes | str) -> int:
 
 def _parse_request(entry: Mapping[str, object]) -> Request:
     kind = entry.get("type")
-    if kind not in ("generate", "pose", "cancel", "shutdown"):
+    if kind not in (*WORK, "cancel", "shutdown"):
         raise FacescriptError("bad_request", f"There is no request {plain(kind)[:40]!r}.")
     number, seed = _int(entry, "id"), _int(entry, "seed")
     if kind in ("cancel", "shutdown"):
@@ -135,7 +157,34 @@ def _parse_request(entry: Mapping[str, object]) -> Request:
     brief, options = entry.get("brief"), entry.get("options")
     if not isinstance(brief, Mapping) or not isinstance(options, Mapping):
         raise FacescriptError("bad_request", "The request has no brief or no options.")
-    return Request(number, str(kind), jsonl.brief_from_dict(brief), ModelOptions.from_dict(options), seed)
+    request = Request(
+        number,
+        str(kind),
+        jsonl.brief_from_dict(brief),
+        ModelOptions.from_dict(options),
+        seed,
+        _places(entry),
+        _int(entry, "count"),
+    )
+    _check_places(request)
+    return request
+
+
+def _places(entry: Mapping[str, object]) -> tuple[int, ...]:
+    found = entry.get("at", [])
+    if not isinstance(found, list) or len(found) > MAX_KEYFRAMES:
+        raise FacescriptError("bad_request", "'at' is not a list of places.")
+    return tuple(_int({"at": place}, "at") for place in found)
+
+
+def _check_places(request: Request) -> None:
+    kind, at, beats = request.type, request.at, len(request.brief.beats)
+    wanted = {"pose_some": len(at) or 1, "alternatives": 1}.get(kind, 0)
+    if len(at) != wanted or list(at) != sorted(set(at)) or any(not 0 <= place < beats for place in at):
+        raise FacescriptError("bad_request", f"{kind} cannot be at {list(at)[:9]} of {beats} beats.")
+    most = MAX_ALTERNATIVES if kind == "alternatives" else 0
+    if not min(1, most) <= request.count <= most:
+        raise FacescriptError("bad_request", f"{kind} cannot give {request.count} alternatives; the most are {most}.")
 
 
 def event_to_line(event: Event) -> str:

@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a planner is asked for: the description of one beat."""
+"""What a planner is asked for: the description of one beat, or several to choose from."""
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Beat `part` of the `parts` of moment `index` of the `count` of a script, all from 0; `words` are the moment's."""
+    """Beat `part`, from 0, of the `parts` of one moment of a script; `words` are the moment's."""
 
     words: str
-    index: int = 0
-    count: int = 1
     part: int = 0
     parts: int = 1
+
+
+@dataclass(frozen=True)
+class Takes:
+    """`count` descriptions to choose from, all different and none of them `taken`; the same `seed` gives the same."""
+
+    count: int
+    seed: int
+    taken: AbstractSet[str] = frozenset()

@@ -15,7 +15,7 @@ from ..options import BACKENDS, EMBEDDED_MODEL, ModelOptions
 from ..script_text import is_face_description
 from . import adapter as adapters
 from . import quantization
-from .asks import Ask
+from .asks import Ask, Takes
 from .descriptions import LineWriter, repeats_itself
 from .embedded import EmbeddedBackend
 from .local_model import LocalModel, load
@@ -40,6 +40,15 @@ class Backend(Protocol):
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
         """Yield one pose for each description, in order."""
 
+    def pose_at(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int], check: Check) -> Iterator[Pose]:
+        """Yield the poses of the descriptions at places `at`, each read among its neighbours."""
+
+    def others(self, brief: Brief, asks: Sequence[Ask], number: int, wanted: Takes, check: Check) -> list[str]:
+        """Takes of the beat asked for at `number`."""
+
+    def near(self, brief: Brief, text: str, wanted: Takes, check: Check) -> list[str]:
+        """Descriptions of faces like that of the description `text`."""
+
 
 @dataclass(frozen=True)
 class _Likeness:
@@ -55,6 +64,9 @@ _BATCH = 16
 _SCENE = 2000
 # Descriptions in one request: what a model reads has an end, and KeyframeFace's sequences are shorter.
 _SEQUENCE = 24
+
+# Descriptions of the corpus, most alike first, for where a model writes the same one again.
+_SPARE = 40
 
 # One example keeps a pose's prompt near 800 tokens; a second one made the smallest model no better.
 _PROMPTED = _Likeness(poses=1, performances=3)
@@ -104,10 +116,15 @@ class LocalBackend:
 
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
         """One request a keyframe, each with the whole sequence (of a long one, its part), as KeyframeFace asks."""
+        return self.pose_at(brief, descriptions, range(len(descriptions)), check)
+
+    def pose_at(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int], check: Check) -> Iterator[Pose]:
+        """As `pose`, only those: reading the sequence is little beside writing one pose."""
         # A cache of an earlier request would save little, and in 16 bits it makes another rounding.
         self._decoder.forget()
         draft = NEUTRAL
-        for index, text in enumerate(descriptions):
+        for index in at:
+            text = descriptions[index]
             worked = []
             if not self._trained:
                 for performance, keyframe in self._examples.keyframes_like(text, _PROMPTED.poses):
@@ -120,6 +137,23 @@ class LocalBackend:
             reach = None if self._trained else _ANGLE_REACH
             draft = self._decoder.decode(messages, place, draft, check, reach)
             yield draft
+
+    def others(self, brief: Brief, asks: Sequence[Ask], number: int, wanted: Takes, check: Check) -> list[str]:
+        """Write the one description many times; what is too like what is there comes from the examples instead."""
+        ask = asks[number]
+        found: list[str] = []
+        written = self.describe(brief, [ask] * wanted.count, wanted.seed, check)
+        likely = [text for _, text in sorted(written)]
+        spare = [keyframe.text for _, keyframe in self._examples.keyframes_like(ask.words, _SPARE)]
+        spare += [keyframe.text for _, keyframe in self._examples.keyframes_like(brief.emotion, _SPARE)]
+        for text in (*likely, *spare):
+            if text not in wanted.taken and text not in found:
+                found.append(text)
+        return found[: wanted.count]
+
+    def near(self, brief: Brief, text: str, wanted: Takes, check: Check) -> list[str]:
+        """What the model writes for a moment that is told by its face."""
+        return self.others(brief, [Ask(text)], 0, wanted, check)
 
 
 def _rows(performance: Performance) -> list[tuple[str, str]]:

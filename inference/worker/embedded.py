@@ -13,16 +13,18 @@ from ...performance import Brief, FacescriptError, Pose
 from ..action_units import spelled_out
 from . import adapter as adapters
 from . import slots
-from .asks import Ask
+from .asks import Ask, Takes
 from .local_model import LocalModel
-from .planner import Planner, Repertoire
-from .slots import Reading, SlotReader, SlotsConfig
+from .planner import SIDE, Planner, Repertoire
+from .slots import BINS, Reading, SlotReader, SlotsConfig
 from .trunk import Trunk
 
 Check = Callable[[], None]
 
 # Keyframes that are read together: the corpus's longest performances have eight.
 _SEQUENCE = 24
+# Neighbours that are read with a keyframe whose pose alone is wanted.
+_BEFORE, _AFTER = 1, 1
 
 
 class EmbeddedBackend:
@@ -69,21 +71,45 @@ class EmbeddedBackend:
             found = self._planner.describe(brief.background, brief.emotion, part, seed and seed + start)
             yield from enumerate(found, start)
 
+    def others(self, brief: Brief, asks: Sequence[Ask], number: int, wanted: Takes, check: Check) -> list[str]:
+        """From one forward pass over the beat and its neighbours."""
+        part = _around(number, len(asks))
+        asked = [asks[i] for i in part]
+        return self._planner.others(brief.background, brief.emotion, asked, part.index(number), wanted)
+
+    def near(self, brief: Brief, text: str, wanted: Takes, check: Check) -> list[str]:
+        """Those whose faces differ from the usual one in the way of the pose that is read from `text`."""
+        [chances] = self._chances(brief, [text], [0])
+        expected = chances @ torch.linspace(0.0, 1.0, BINS)
+        return self._planner.takes(expected, wanted, mirror=not SIDE.search(text))
+
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
         """All poses from one forward pass; those of a long performance in parts of _SEQUENCE keyframes."""
         for start in range(0, len(descriptions), _SEQUENCE):
             check()
             yield from self._poses(brief, descriptions[start : start + _SEQUENCE])
 
-    def _poses(self, brief: Brief, descriptions: Sequence[str]) -> list[Pose]:
+    def pose_at(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int], check: Check) -> Iterator[Pose]:
+        """One forward pass each, over the description and its neighbours."""
+        for place in at:
+            check()
+            part = _around(place, len(descriptions))
+            yield from self._poses(brief, [descriptions[i] for i in part], [part.index(place)])
+
+    def _poses(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int] | None = None) -> list[Pose]:
+        chances = self._chances(brief, descriptions, range(len(descriptions)) if at is None else at)
+        return slots.poses_of(slots.values(chances, self._decoding).double().numpy())
+
+    def _chances(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int]) -> torch.Tensor:
+        """How likely each strength of each slot is, (len(at), slots, BINS), at those of the descriptions."""
         spelled = [spelled_out(description) for description in descriptions]
         text = slots.reading(self._local.tokenizer, brief.background, brief.emotion, spelled)
-        chances = slots.read(self._reader, self._states(text), text, len(descriptions))
-        for row, description in zip(chances, descriptions, strict=True):
+        chances = slots.read(self._reader, self._states(text), text, at)
+        for row, place in zip(chances, at, strict=True):
             # A sentence of the corpus was written for a pose: what is known of it counts as much as what is read.
-            if (known := self._repertoire.strengths(description)) is not None:
+            if (known := self._repertoire.strengths(descriptions[place])) is not None:
                 row.lerp_(known, 0.5)
-        return slots.poses_of(slots.values(chances, self._decoding).double().numpy())
+        return chances
 
     def _states(self, text: Reading) -> list[torch.Tensor]:
         if len(text.ids) > self._local.context:
@@ -97,6 +123,11 @@ class EmbeddedBackend:
     def _base_states(self, text: Reading) -> list[torch.Tensor]:
         with self._model.disable_adapter():
             return self._states(text)
+
+
+def _around(place: int, count: int) -> range:
+    """A place among `count` and those of its neighbours that are read with it."""
+    return range(max(0, place - _BEFORE), min(count, place + _AFTER + 1))
 
 
 def _reader(config: SlotsConfig, path: Path, device: torch.device) -> SlotReader:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from . import slots
-from .asks import Ask
+from .asks import Ask, Takes
 from .slots import BINS, SLOT_MIRROR, SLOTS, Reading, SlotReader
 
 # Added to every keyframe's distance from the usual face, in standard deviations: of keyframes that point the same way
@@ -31,7 +31,8 @@ _PLAIN = 2.0
 _LEAST = 0.03
 # How far takes differ: the scale of the noise that is added to a cosine.
 _SPREAD = 0.05
-_SIDE = re.compile(r"\b(?:left|right)", re.I)
+# What names a side.
+SIDE = re.compile(r"\b(?:left|right)", re.I)
 # Characters of a moment that are read: some hundred tokens.
 _LONGEST = 500
 
@@ -95,21 +96,55 @@ class Planner:
         What is done on one side is on the left where nothing names a side, as the reader has learned it; half of the
         other takes are in a mirror.
         """
-        beats = [beat_text(ask.words, ask.part, ask.parts) for ask in asks]
-        text = slots.reading(self._tokenizer, background, emotion, beats)
-        expected = slots.read(self._reader, self._states(text), text, len(asks)) @ torch.linspace(0.0, 1.0, BINS)
+        expected = self._expected(background, emotion, asks)
         draw = torch.Generator().manual_seed(seed)
-        if seed and not _SIDE.search(" ".join(beats)) and torch.rand(1, generator=draw) < 0.5:
+        if seed and not _names_side(asks) and torch.rand(1, generator=draw) < 0.5:
             expected = expected[:, SLOT_MIRROR]
         picked: list[int] = []
-        for row in (expected - self._usual) / self._scale:
-            scores = self._ways @ (row / row.norm().clamp(min=1e-6))
+        for row in expected:
+            scores = self._scores(row)
             if seed:
                 scores = scores + _SPREAD * _gumbel(len(scores), draw)
             # Nobody does the same thing twice in one performance.
             scores[picked] = -torch.inf
             picked.append(int(scores.argmax()))
         return [self._texts[number] for number in picked]
+
+    def others(self, background: str, emotion: str, asks: Sequence[Ask], number: int, wanted: Takes) -> list[str]:
+        """Takes of the beat at `number`."""
+        expected = self._expected(background, emotion, asks)[number]
+        return self.takes(expected, wanted, mirror=not _names_side(asks))
+
+    def takes(self, expected: torch.Tensor, wanted: Takes, *, mirror: bool) -> list[str]:
+        """Descriptions of faces near the `expected` strengths (slots,), each picked with a noise of its own.
+
+        With `mirror`, half of them are of the face in a mirror.
+        """
+        picked = [number for number, text in enumerate(self._texts) if text in wanted.taken]
+        known = len(picked)
+        for take in range(min(wanted.count, len(self._texts) - known)):
+            draw = torch.Generator().manual_seed((wanted.seed * 1_000_003 + take + 1) % 2**63)
+            turned = mirror and torch.rand(1, generator=draw) < 0.5
+            scores = self._scores(expected[SLOT_MIRROR] if turned else expected)
+            scores += _SPREAD * _gumbel(len(scores), draw)
+            scores[picked] = -torch.inf
+            picked.append(int(scores.argmax()))
+        return [self._texts[number] for number in picked[known:]]
+
+    def _expected(self, background: str, emotion: str, asks: Sequence[Ask]) -> torch.Tensor:
+        """The strengths that the reader expects at each beat, (beats, slots)."""
+        beats = [beat_text(ask.words, ask.part, ask.parts) for ask in asks]
+        text = slots.reading(self._tokenizer, background, emotion, beats)
+        return slots.read(self._reader, self._states(text), text, range(len(asks))) @ torch.linspace(0.0, 1.0, BINS)
+
+    def _scores(self, expected: torch.Tensor) -> torch.Tensor:
+        """How much each keyframe of the repertoire differs from the usual face in the way that is expected."""
+        row = (expected - self._usual) / self._scale
+        return self._ways @ (row / row.norm().clamp(min=1e-6))
+
+
+def _names_side(asks: Sequence[Ask]) -> bool:
+    return any(SIDE.search(ask.words[:_LONGEST]) for ask in asks)
 
 
 def _gumbel(size: int, draw: torch.Generator) -> torch.Tensor:

@@ -15,12 +15,16 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...performance import Beat, FacescriptError, Keyframe
 from .. import protocol
 from ..options import ModelOptions
 from ..protocol import Request
 from .channel import Output
+
+if TYPE_CHECKING:
+    from .backends import Backend
 
 
 class _Stopped(Exception):
@@ -35,7 +39,7 @@ class Server:
         self._output = output
         self._requests: queue.Queue[Request] = queue.Queue()
         self._cancelled: set[int] = set()
-        self._loaded: tuple[ModelOptions, object] | None = None
+        self._loaded: tuple[ModelOptions, Backend] | None = None
 
     def run(self) -> None:
         """Serve until a shutdown is asked for."""
@@ -89,7 +93,7 @@ class Server:
         self._output.line(protocol.event_to_line(event))
 
     def _work(self, request: Request) -> None:
-        if request.type == "pose" and not request.brief.beats:
+        if request.type != "generate" and not request.brief.beats:
             raise FacescriptError(
                 "no_keyframes", "There are no keyframes to pose.", 'Give "keyframes" with t and text.'
             )
@@ -102,7 +106,8 @@ class Server:
             self._loaded = (request.options, make(request.options, self._models))
         backend = self._loaded[1]
         self._check(request)
-        self._send(protocol.Progress(request.id, 0.05, "Planning the beats"))
+        planning = request.type in ("generate", "alternatives")
+        self._send(protocol.Progress(request.id, 0.05, "Planning the beats" if planning else "Posing the beats"))
 
         planned = itertools.count(1)
 
@@ -116,15 +121,21 @@ class Server:
             done = index + 1
             self._send(protocol.Progress(request.id, 0.3 + 0.7 * done / count, f"Posed {done} of {count} beats"))
 
-        engine.generate(
-            request.brief,
-            backend,  # type: ignore[arg-type]
-            request.seed,
-            lambda: self._check(request),
-            on_beat,
-            on_keyframe,
-        )
-        self._send(protocol.Done(request.id, backend.label))  # type: ignore[attr-defined]
+        def check() -> None:
+            self._check(request)
+
+        brief, seed = request.brief, request.seed
+        match request.type:
+            case "pose_some":
+                engine.pose_some(brief, request.at, backend, check, on_keyframe)
+            case "pose_each":
+                engine.pose_each(brief, backend, check, on_keyframe)
+            case "alternatives":
+                [place] = request.at
+                engine.alternatives(brief, place, request.count, backend, seed, check, on_beat, on_keyframe)
+            case _:
+                engine.generate(brief, backend, seed, check, on_beat, on_keyframe)
+        self._send(protocol.Done(request.id, backend.label))
 
 
 def main(arguments: list[str]) -> int:

@@ -193,15 +193,15 @@ class SlotReader(nn.Module):
         return self.out(self.norm(slots)) + self.bias
 
 
-def read(reader: SlotReader, states: Sequence[torch.Tensor], text: Reading, count: int) -> torch.Tensor:
-    """How likely each strength of each slot is, (count, slots, BINS) on the CPU, at each of the text's keyframes.
+def read(reader: SlotReader, states: Sequence[torch.Tensor], text: Reading, at: Sequence[int]) -> torch.Tensor:
+    """How likely each strength of each slot is, (len(at), slots, BINS) on the CPU, at the keyframes `at`, from 0.
 
     `states` are the hidden states (1, T, hidden) of the layers that the reader reads.
     """
     device = states[0].device
-    segments = torch.tensor(text.segments, device=device).expand(count, -1)
-    where = relations(segments, torch.arange(1, count + 1, device=device))
-    rows = torch.zeros(count, dtype=torch.long, device=device)
+    segments = torch.tensor(text.segments, device=device).expand(len(at), -1)
+    where = relations(segments, torch.tensor(at, device=device) + 1)
+    rows = torch.zeros(len(at), dtype=torch.long, device=device)
     with torch.inference_mode():
         logits = reader([state.float() for state in states], rows, where)
     return torch.softmax(logits.float(), dim=-1).cpu()

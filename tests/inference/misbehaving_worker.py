@@ -46,7 +46,7 @@ def main(behaviour: str) -> None:
         sys.exit(3)
     if behaviour == "old protocol":
         say(event="ready", protocol=99)
-    say(event="ready", protocol=1)
+    say(event="ready", protocol=2)
     if behaviour == "never reads":
         time.sleep(60)
     number = hear()["id"]

@@ -71,10 +71,65 @@ briefs = st.builds(
 )
 
 
-@given(ids, st.sampled_from(["generate", "pose"]), briefs, st.integers(-(2**53), 2**53))
+@given(ids, st.sampled_from(["generate", "pose", "pose_each"]), briefs, st.integers(-(2**53), 2**53))
 def test_requests_read_back_as_they_were_written(number: int, kind: str, brief: Brief, seed: int) -> None:
     request = Request(number, kind, brief, ModelOptions("local", "/models/\udcff", "", "nf4"), seed)
     assert protocol.parse_request(protocol.request_to_line(request).encode()) == request
+
+
+@given(briefs.filter(lambda brief: len(brief.beats) > 1), st.data())
+def test_requests_for_some_beats_read_back_as_they_were_written(brief: Brief, data: st.DataObject) -> None:
+    place = st.integers(0, len(brief.beats) - 1)
+    at = tuple(sorted(data.draw(st.sets(place, min_size=1))))
+    one, count = data.draw(place), data.draw(st.integers(1, 16))
+    for request in (Request(1, "pose_some", brief, at=at), Request(1, "alternatives", brief, at=(one,), count=count)):
+        assert protocol.parse_request(protocol.request_to_line(request).encode()) == request
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "words"),
+    [
+        ("pose_some", {}, "pose_some cannot be at [] of 3 beats"),
+        ("pose_some", {"at": []}, "pose_some cannot be at [] of 3 beats"),
+        ("pose_some", {"at": [3]}, "pose_some cannot be at [3] of 3 beats"),
+        ("pose_some", {"at": [-1]}, "pose_some cannot be at [-1] of 3 beats"),
+        ("pose_some", {"at": [1, 0]}, "pose_some cannot be at [1, 0] of 3 beats"),
+        ("pose_some", {"at": [1, 1]}, "pose_some cannot be at [1, 1] of 3 beats"),
+        ("pose_some", {"at": list(range(4001))}, "'at' is not a list of places"),
+        ("pose_some", {"at": 1}, "'at' is not a list of places"),
+        ("pose_some", {"at": {"0": 1}}, "'at' is not a list of places"),
+        ("pose_some", {"at": "01"}, "'at' is not a list of places"),
+        ("pose_some", {"at": None}, "'at' is not a list of places"),
+        ("pose_some", {"at": [True]}, "'at' is not a whole number"),
+        ("pose_some", {"at": [1.0]}, "'at' is not a whole number"),
+        ("pose_some", {"at": ["1"]}, "'at' is not a whole number"),
+        ("pose_some", {"at": [1], "count": 2}, "pose_some cannot give 2 alternatives"),
+        ("generate", {"at": [1]}, "generate cannot be at [1]"),
+        ("pose", {"at": [1]}, "pose cannot be at [1]"),
+        ("pose_each", {"at": [1]}, "pose_each cannot be at [1]"),
+        ("pose_each", {"count": 1}, "pose_each cannot give 1 alternatives"),
+        ("alternatives", {"at": [1]}, "alternatives cannot give 0 alternatives; the most are 16"),
+        ("alternatives", {"at": [1], "count": 17}, "alternatives cannot give 17 alternatives; the most are 16"),
+        ("alternatives", {"at": [1], "count": -1}, "alternatives cannot give -1 alternatives"),
+        ("alternatives", {"at": [1], "count": 2.0}, "'count' is not a whole number"),
+        ("alternatives", {"at": [1], "count": True}, "'count' is not a whole number"),
+        ("alternatives", {"at": [0, 1], "count": 2}, "alternatives cannot be at [0, 1] of 3 beats"),
+        ("alternatives", {"count": 2}, "alternatives cannot be at [] of 3 beats"),
+        ("alternatives", {"at": [3], "count": 2}, "alternatives cannot be at [3] of 3 beats"),
+    ],
+)
+def test_places_and_counts_that_cannot_be_are_refused(kind: str, fields: dict[str, object], words: str) -> None:
+    brief = {"keyframes": [{"t": float(n), "text": "Brows up."} for n in range(3)]}
+    with pytest.raises(FacescriptError) as caught:
+        protocol.parse_request(json.dumps({"id": 1, "type": kind, "brief": brief, "options": {}, **fields}))
+    assert caught.value.code in ("bad_request", "bad_json")
+    assert words in caught.value.message
+
+
+def test_a_beat_of_none_cannot_be_asked_for() -> None:
+    for kind in ("pose_some", "alternatives"):
+        with pytest.raises(FacescriptError, match=r"of 0 beats"):
+            protocol.parse_request(json.dumps({"id": 1, "type": kind, "brief": {}, "options": {}, "at": [0]}))
 
 
 @pytest.mark.parametrize("kind", ["cancel", "shutdown"])
@@ -89,7 +144,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 names = st.sampled_from(["ready", "progress", "beat", "keyframe", "done", "cancelled", "error"])
-kinds = st.sampled_from(["generate", "pose", "cancel", "shutdown"])
+kinds = st.sampled_from([*protocol.WORK, "cancel", "shutdown"])
 fields = ["id", "protocol", "fraction", "message", "index", "count", "t", "text", "pose", "label", "code", "hint"]
 hostile_events = st.fixed_dictionaries({"event": names | json_values}, optional=dict.fromkeys(fields, json_values))
 hostile_requests = st.fixed_dictionaries(
@@ -97,6 +152,8 @@ hostile_requests = st.fixed_dictionaries(
     optional={
         "id": json_values,
         "seed": json_values,
+        "at": json_values,
+        "count": json_values,
         "brief": json_values | st.fixed_dictionaries({"script": json_values, "keyframes": json_values}),
         "options": json_values | st.fixed_dictionaries({"backend": json_values, "model": json_values}),
     },

@@ -15,8 +15,8 @@ pytest.importorskip("torch")
 from facescript.inference.script import Moment, read_script
 from facescript.inference.timing import SHORTEST, duration, schedule
 from facescript.inference.worker import engine
-from facescript.inference.worker.asks import Ask
-from facescript.inference.worker.engine import generate, plan
+from facescript.inference.worker.asks import Ask, Takes
+from facescript.inference.worker.engine import alternatives, generate, plan, pose_each, pose_some
 from facescript.performance import Beat, Brief, FacescriptError, Keyframe, Pose
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +32,8 @@ class Fake:
     def __init__(self) -> None:
         self.asks: list[list[Ask]] = []
         self.seeds: list[int] = []
+        self.posed: list[tuple[list[str], list[int]]] = []
+        self.wanted: list[Takes] = []
 
     def describe(self, brief: Brief, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
         self.asks.append(list(asks))
@@ -41,9 +43,22 @@ class Fake:
             yield number, f"{asks[number].words} {asks[number].part + 1}/{asks[number].parts}"
 
     def pose(self, brief: Brief, descriptions: Sequence[str], check: Check) -> Iterator[Pose]:
-        for number in range(len(descriptions)):
+        return self.pose_at(brief, descriptions, range(len(descriptions)), check)
+
+    def pose_at(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int], check: Check) -> Iterator[Pose]:
+        self.posed.append((list(descriptions), list(at)))
+        for number in at:
             check()
             yield Pose.from_dict({"jawOpen": number / 100})
+
+    def others(self, brief: Brief, asks: Sequence[Ask], number: int, wanted: Takes, check: Check) -> list[str]:
+        self.asks.append(list(asks))
+        self.wanted.append(wanted)
+        return [f"{asks[number].words} take {take}" for take in range(wanted.count)]
+
+    def near(self, brief: Brief, text: str, wanted: Takes, check: Check) -> list[str]:
+        self.wanted.append(wanted)
+        return [f"like {text} {take}" for take in range(wanted.count)]
 
 
 def cut(*parts: int) -> AbstractContextManager[object]:
@@ -99,15 +114,16 @@ def test_beats_rise_within_their_moment_and_are_not_too_close(sentences: list[tu
     backend, parts = Fake(), [count for _, count in sentences]
     beats = planned(script, backend, *parts)
     [asks] = backend.asks
-    assert [ask.index for ask in asks if ask.part == 0] == list(range(len(moments)))
+    assert [ask.words for ask in asks if ask.part == 0] == [moment.words for moment in moments]
+    places = [sum(ask.part == 0 for ask in asks[: number + 1]) - 1 for number in range(len(asks))]
     starts = [*schedule(moments), schedule(moments)[-1] + duration(moments[-1])]
-    for beat, ask in zip(beats, asks, strict=True):
-        assert starts[ask.index] - 1e-3 <= beat.time < starts[ask.index + 1]
-        assert 1 <= ask.parts <= parts[ask.index % len(parts)]
+    for beat, ask, place in zip(beats, asks, places, strict=True):
+        assert starts[place] - 1e-3 <= beat.time < starts[place + 1]
+        assert 1 <= ask.parts <= parts[place % len(parts)]
     for (one, ask), (other, following) in pairwise(zip(beats, asks, strict=True)):
         assert other.time > one.time
-        if ask.index == following.index:
-            assert (following.part, following.parts) == (ask.part + 1, ask.parts)
+        if following.part:
+            assert (following.part, following.parts, following.words) == (ask.part + 1, ask.parts, ask.words)
             assert other.time - one.time >= SHORTEST - 1.1e-3
 
 
@@ -116,7 +132,7 @@ def test_beats_are_asked_for_in_order_with_their_place_in_the_script() -> None:
     with cut(2, 1):
         list(plan(Brief("You lied to me. [3s] I said no."), backend, 7))
     first, second = "You lied to me.", "I said no."
-    assert backend.asks == [[Ask(first, 0, 2, 0, 2), Ask(first, 0, 2, 1, 2), Ask(second, 1, 2, 0, 1)]]
+    assert backend.asks == [[Ask(first, 0, 2), Ask(first, 1, 2), Ask(second, 0, 1)]]
     assert backend.seeds == [7]
 
 
@@ -134,8 +150,7 @@ def test_described_moments_stay_as_they_are_between_others() -> None:
         (4.0, "You lied to me. 2/2"),
         (6.0, "Jaw drops, eyes widen."),
     ]
-    # The planner counts only what it is asked for.
-    assert [(ask.index, ask.count) for ask in backend.asks[0]] == [(0, 1), (0, 1)]
+    assert backend.asks == [[Ask("You lied to me.", 0, 2), Ask("You lied to me.", 1, 2)]]
 
 
 def test_what_the_user_says_of_the_face_stays_in_the_description() -> None:
@@ -212,3 +227,86 @@ def test_nothing_to_perform_is_said(script: str) -> None:
     with pytest.raises(FacescriptError) as caught:
         generate(Brief(script), Fake(), 0)
     assert caught.value.code == "empty_script"
+
+
+BEATS = (Beat(0.0, "Lips press."), Beat(0.9, "Brows up."), Beat(3.3, "A smile."))
+SAID = Brief("You lied. I said no to you before. She went on.", beats=BEATS)
+
+
+def test_some_beats_are_posed_among_all() -> None:
+    backend = Fake()
+    made: list[tuple[int, int, Keyframe]] = []
+    found = pose_some(SAID, (0, 2), backend, on_keyframe=lambda *event: made.append(event))
+    assert [(k.time, k.text, k.pose["jawOpen"]) for k in found] == [(0.0, "Lips press.", 0.0), (3.3, "A smile.", 0.02)]
+    assert made == [(0, 2, found[0]), (1, 2, found[1])]
+    assert backend.posed == [(["Lips press.", "Brows up.", "A smile."], [0, 2])]
+
+
+def test_phrases_are_posed_each_as_if_it_were_the_only_one() -> None:
+    backend = Fake()
+    found = pose_each(SAID, backend)
+    assert [(k.time, k.text, k.pose["jawOpen"]) for k in found] == [(b.time, b.text, 0.0) for b in BEATS]
+    assert backend.posed == [([b.text], [0]) for b in BEATS]
+
+
+def test_alternatives_are_of_the_moment_that_is_nearest_and_posed_in_the_beats_place() -> None:
+    backend = Fake()
+    beats: list[tuple[int, int, Beat]] = []
+    with cut(1):
+        found = alternatives(SAID, 1, 2, backend, 5, on_beat=lambda *event: beats.append(event))
+    texts = ["I said no to you before. take 0", "I said no to you before. take 1"]
+    assert [(k.time, k.text, k.pose["jawOpen"]) for k in found] == [(0.9, texts[0], 0.01), (0.9, texts[1], 0.01)]
+    assert beats == [(0, 2, Beat(0.9, texts[0])), (1, 2, Beat(0.9, texts[1]))]
+    assert backend.wanted == [Takes(2, 5, {beat.text for beat in BEATS})]
+    assert backend.posed == [(["Lips press.", text, "A smile."], [1]) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("time", "moment"),
+    # The moments are at 0, 0.85 and 3.1 s.
+    [(0.0, "You lied."), (0.4, "You lied."), (0.45, "I said no"), (1.9, "I said no"), (2.0, "She"), (90.0, "She")],
+)
+def test_a_beat_that_was_moved_or_put_in_is_of_the_nearest_moment(time: float, moment: str) -> None:
+    with cut(1):
+        [found] = alternatives(Brief(SAID.script, beats=(Beat(time, "By hand."),)), 0, 1, Fake(), 0)
+    assert found.text.startswith(moment)
+
+
+def test_the_same_words_said_twice_are_two_moments() -> None:
+    backend = Fake()
+    numbers: list[int] = []
+    backend.others = lambda brief, asks, number, wanted, check: numbers.append(number) or ["A take."]  # type: ignore
+    brief = Brief("I said no to you! I said no to you!", beats=(Beat(0.0, "a"), Beat(1.9, "b")))
+    with cut(1):
+        for place in range(2):
+            alternatives(brief, place, 1, backend, 0)
+    assert numbers == [0, 1]
+
+
+def test_the_users_own_words_of_the_face_stay_in_every_alternative() -> None:
+    backend = Fake()
+    brief = Brief(
+        "You came back. (smiling, eyes wet) I knew it.",
+        beats=(Beat(0.0, "Lids soft."), Beat(1.2, "Smiling, eyes wet. Cheeks up.")),
+    )
+    with cut(1):
+        [found] = alternatives(brief, 1, 1, backend, 0)
+    assert found.text == "Smiling, eyes wet. (smiling, eyes wet) I knew it. take 0"
+    # What follows the user's words is not found again either.
+    assert backend.wanted[0].taken == {"Lids soft.", "Smiling, eyes wet. Cheeks up.", "Cheeks up."}
+
+
+@pytest.mark.parametrize("script", ["", " \n\u200f ...", "[0.8s] brows knit, lips press"])
+def test_without_a_script_or_where_the_user_described_the_face_alternatives_are_like_the_beat(script: str) -> None:
+    backend = Fake()
+    found = alternatives(Brief(script, beats=BEATS), 1, 2, backend, 3)
+    assert [k.text for k in found] == ["like Brows up. 0", "like Brows up. 1"]
+    assert backend.wanted == [Takes(2, 3, {beat.text for beat in BEATS})]
+
+
+def test_a_model_that_finds_no_other_description_says_so() -> None:
+    backend = Fake()
+    backend.near = lambda brief, text, wanted, check: []  # type: ignore[method-assign]
+    with pytest.raises(FacescriptError) as caught:
+        alternatives(Brief("", beats=BEATS), 0, 4, backend, 0)
+    assert (caught.value.code, bool(caught.value.hint)) == ("no_alternatives", True)

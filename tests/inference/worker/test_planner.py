@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from facescript.inference.worker.asks import Ask
+from facescript.inference.worker.asks import Ask, Takes
 from facescript.inference.worker.planner import Planner, Repertoire, beat_text
 from facescript.inference.worker.slots import BINS, SLOTS, Reading, SlotReader, SlotsConfig
 from safetensors.torch import save_file
@@ -77,7 +77,7 @@ def test_all_beats_and_the_scene_are_read_at_once() -> None:
     tokenizer = Tokenizer()
     found, read = planner(moves(), moves(jawOpen=16))
     found._tokenizer = tokenizer
-    found.describe("A door", "Joy", [Ask("You came.", 0, 1, 0, 2), Ask("You came.", 0, 1, 1, 2)], 0)
+    found.describe("A door", "Joy", [Ask("You came.", 0, 2), Ask("You came.", 1, 2)], 0)
     [text] = read
     assert tokenizer.decode(text.ids) == (
         "Emotion: Joy\nBackground: A door\nKeyframe 1: 1 of 2: You came.\nKeyframe 2: 2 of 2: You came.\n"
@@ -103,6 +103,45 @@ def test_half_of_the_other_takes_are_in_a_mirror_unless_a_side_is_named() -> Non
     assert found.describe("", "", [Ask("A wink")], 0) == ["Left wink."]
     assert takes("A wink") == {"Left wink.", "Right wink."}
     assert takes("A wink of the left eye") == {"Left wink."}
+
+
+def test_other_takes_are_different_and_none_of_what_is_taken() -> None:
+    found, read = planner(moves(), moves(jawOpen=16))
+    asks = [Ask("Oh."), Ask("No!")]
+    others = found.others("", "", asks, 1, Takes(3, 0, {"Jaw drops.", "not of the repertoire"}))
+    assert sorted(others) == ["Eyes wide, ä broad smile.", "Face at rest.", "Jaw drops a little."]
+    # All from one pass.
+    assert len(read) == 1
+
+
+def test_other_takes_are_like_the_beat_that_is_asked_for() -> None:
+    found, _ = planner(moves(), moves(jawOpen=16))
+    for seed in range(5):
+        assert found.others("", "", [Ask("Oh."), Ask("No!")], 1, Takes(1, seed, {"Jaw drops."})) == [
+            "Jaw drops a little."
+        ]
+
+
+def test_other_takes_follow_from_the_seed_and_more_of_them_begin_alike() -> None:
+    torch.manual_seed(0)
+    many = Repertoire(tuple(f"Description {n}." for n in range(200)), torch.randint(0, 3, (200, 58), dtype=torch.uint8))
+    found, _ = planner(moves(jawOpen=2), found=many)
+    some = found.others("", "", [Ask("Oh.")], 0, Takes(4, 7))
+    assert found.others("", "", [Ask("Oh.")], 0, Takes(8, 7))[:4] == some
+    assert len({tuple(found.others("", "", [Ask("Oh.")], 0, Takes(4, seed))) for seed in range(-2, 5)}) >= 5
+
+
+def test_of_other_takes_too_some_are_in_a_mirror_unless_a_side_is_named() -> None:
+    both = Repertoire(("Left wink.", "Right wink."), torch.stack([moves(eyeBlinkLeft=20), moves(eyeBlinkRight=20)]))
+    expected = moves(eyeBlinkLeft=20).float() / 20
+    found, _ = planner(moves(), found=both)
+    assert {found.takes(expected, Takes(1, seed), mirror=True)[0] for seed in range(12)} == set(both.texts)
+    assert {found.takes(expected, Takes(1, seed), mirror=False)[0] for seed in range(12)} == {"Left wink."}
+
+
+def test_a_repertoire_that_is_used_up_gives_no_more() -> None:
+    found, _ = planner(moves(jawOpen=16))
+    assert len(found.others("", "", [Ask("Oh.")], 0, Takes(9, 0, {"Jaw drops."}))) == 3
 
 
 def test_a_repertoire_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -9,14 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from facescript.inference import client
 from facescript.inference.client import WorkerClient, perform, worker_command
 from facescript.inference.options import EMBEDDED_MODEL, ModelOptions
 from facescript.inference.protocol import BeatFound, Cancelled, Done, Event, KeyframeMade, Progress
 from facescript.inference.runtime import child_environment
-from facescript.performance import Beat, Brief, FacescriptError, Performance
+from facescript.performance import Beat, Brief, FacescriptError, Keyframe, Performance
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
@@ -76,6 +80,70 @@ def test_a_request_is_cancelled_in_the_middle_and_the_next_one_works(worker: Wor
 def test_a_request_that_waits_is_cancelled_too(worker: WorkerClient) -> None:
     first = worker.request("pose", ONE, ModelOptions())
     second = worker.request("pose", TWO, ModelOptions())
+    worker.cancel(second)
+    assert isinstance(list(worker.wait(first, 300.0))[-1], Done)
+    assert [type(event) for event in worker.wait(second, 300.0)] == [Cancelled]
+
+
+FOUR = Brief(
+    "You lied to me. I waited all night for you. And you were laughing. Get out.",
+    "Her flat, at night.",
+    "cold anger",
+    beats=(
+        Beat(0.0, "Brows down, lips pressed."),
+        Beat(1.9, "The gaze drops, inner brows up."),
+        Beat(4.7, "A bitter smile on the left."),
+        Beat(6.3, "The jaw juts, eyes wide open."),
+    ),
+)
+
+
+def keyframes(worker: WorkerClient, kind: str, brief: Brief, **more: Any) -> tuple[Keyframe, ...]:
+    return client.ask(worker, kind, brief, ModelOptions(), timeout=300.0, **more)
+
+
+def test_some_beats_are_posed_nearly_as_in_the_whole(worker: WorkerClient) -> None:
+    whole = perform(worker, "pose", FOUR, ModelOptions(), timeout=300.0)
+    found = keyframes(worker, "pose_some", FOUR, at=(1, 3))
+    assert [(k.time, k.text) for k in found] == [(b.time, b.text) for b in (FOUR.beats[1], FOUR.beats[3])]
+    for made, place in zip(found, (1, 3), strict=True):
+        assert np.abs(made.pose.values - whole.keyframes[place].pose.values).mean() < 0.02
+    assert keyframes(worker, "pose_some", FOUR, at=(1, 3)) == found
+
+
+def test_phrases_are_posed_as_if_there_were_no_other(worker: WorkerClient) -> None:
+    found = keyframes(worker, "pose_each", FOUR)
+    for keyframe, beat in zip(found, FOUR.beats, strict=True):
+        alone = perform(worker, "pose", replace(FOUR, beats=(beat,)), ModelOptions(), timeout=300.0)
+        assert alone.keyframes == (keyframe,)
+
+
+@pytest.mark.parametrize("script", [FOUR.script, ""], ids=["script", "no script"])
+def test_alternatives_are_new_and_the_same_for_the_same_seed(worker: WorkerClient, script: str) -> None:
+    brief, events = replace(FOUR, script=script), list[Event]()
+    found = keyframes(worker, "alternatives", brief, seed=3, at=(2,), count=5, on_event=events.append)
+    texts = [keyframe.text for keyframe in found]
+    assert len({*texts, *(beat.text for beat in FOUR.beats)}) == 9
+    assert {keyframe.time for keyframe in found} == {4.7}
+    assert [e.beat.text for e in events if isinstance(e, BeatFound)] == texts
+    assert keyframes(worker, "alternatives", brief, seed=3, at=(2,), count=5) == found
+    others = keyframes(worker, "alternatives", brief, seed=4, at=(2,), count=5)
+    assert len({keyframe.text for keyframe in others} - set(texts)) >= 2
+    # In context: the pose is the one that the beat gets there.
+    beats = (*FOUR.beats[:2], Beat(4.7, texts[0]), FOUR.beats[3])
+    assert keyframes(worker, "pose_some", replace(brief, beats=beats), at=(2,)) == found[:1]
+
+
+@pytest.mark.parametrize("kind", ["pose", "pose_each"])
+def test_a_request_without_beats_to_pose_is_refused(worker: WorkerClient, kind: str) -> None:
+    with pytest.raises(FacescriptError) as caught:
+        keyframes(worker, kind, Brief("You came."))
+    assert caught.value.code == "no_keyframes"
+
+
+def test_alternatives_are_cancelled_like_anything_else(worker: WorkerClient) -> None:
+    first = worker.request("pose", FOUR, ModelOptions())
+    second = worker.request("alternatives", FOUR, ModelOptions(), 0, (1,), 16)
     worker.cancel(second)
     assert isinstance(list(worker.wait(first, 300.0))[-1], Done)
     assert [type(event) for event in worker.wait(second, 300.0)] == [Cancelled]
