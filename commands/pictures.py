@@ -56,7 +56,7 @@ def hero(zip_path: Path, folder: Path) -> Path:
     bpy.ops.facescript.import_performance(filepath=str(PERFORMANCE))
     sheet = folder / "sheet.png"
     size = 320
-    bpy.ops.facescript.contact_sheet(filepath=str(sheet), size=size, columns=3)
+    bpy.ops.facescript.contact_sheet(filepath=str(sheet), size=size, columns=3, look="RENDER")
     return _cut_rows(bpy, sheet, folder / "hero.png")
 
 

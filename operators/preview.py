@@ -5,143 +5,96 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import IntProperty, StringProperty
-from bpy_extras.io_utils import ExportHelper
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from ..performance import FacescriptError
-from ..rig_mapping import blender_api, timeline
-from . import faces
-from .contact_sheet import Tile, compose
-
-# What a preview changes of a scene's render settings, and puts back.
-_KEPT = ("filepath", "resolution_x", "resolution_y", "resolution_percentage", "use_file_extension", "fps", "fps_base")
+from ..rig_mapping import timeline
+from ..rig_mapping.targets import Target
+from . import filming
+from .contact_sheet import Tile, compose, page_paths, share
+from .making import Maker, Step, show_picture
 
 
-class _Preview:
-    """What the previews share."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """A camera is needed."""
-        if context.scene.camera is None:
-            cls.poll_message_set("The scene has no camera. Add one that looks at the face")  # type: ignore[attr-defined]
-            return False
-        return True
-
-    def execute(self, context: bpy.types.Context) -> set[Any]:
-        try:
-            path = _picture_path(self.filepath)  # type: ignore[attr-defined]
-            face = faces.active_face(context)[1]
-            if not face.beats:
-                raise FacescriptError("no_keyframes", "This face has no performance yet.", "Press Generate first.")
-            with _settings(context.scene):
-                self._render(context, face, path)
-            if not path.is_file():
-                raise FacescriptError("no_file", f"{path} was not written.", "Choose another folder.")
-        except (FacescriptError, RuntimeError) as error:
-            self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"Saved {path}")  # type: ignore[attr-defined]
-        return {"FINISHED"}
-
-    def _render(self, context: bpy.types.Context, face: Any, path: Path) -> None:
-        raise NotImplementedError
-
-
-def _picture_path(given: str) -> Path:
-    """The full path of the file to write. Raises FacescriptError (`no_file`) if there can be no such file."""
-    if given.startswith("//") and not bpy.data.filepath:
-        raise FacescriptError("no_file", "This file is not saved yet.", "Save it first, or choose a folder.")
-    path = Path(bpy.path.abspath(given)).absolute()
-    if path.is_dir() or not path.name:
-        raise FacescriptError("no_file", f"{path} is a folder.", "Type a file name as well.")
-    if not path.parent.is_dir():
-        raise FacescriptError("no_file", f"There is no folder {path.parent}.", "Choose another one.")
-    return path
-
-
-class FACESCRIPT_OT_contact_sheet(_Preview, bpy.types.Operator, ExportHelper):
-    """Render one picture of every beat with its description, from the scene's camera"""
+class FACESCRIPT_OT_contact_sheet(Maker, bpy.types.Operator):
+    """Make one picture of every beat with its description, and put them on a sheet. Esc stops"""
 
     bl_idname = "facescript.contact_sheet"
     bl_label = "Contact Sheet"
+    bl_options = {"REGISTER"}
 
+    suffix = "contact_sheet"
     filename_ext = ".png"
     filter_glob: StringProperty(default="*.png", options={"HIDDEN"})
+    look: EnumProperty(name="Look", description="How the pictures are made", items=filming.LOOK_ITEMS)
     size: IntProperty(
         name="Size", description="Width and height of a picture", default=320, min=64, max=2048, subtype="PIXEL"
     )
     columns: IntProperty(name="Columns", description="Pictures in a row; 0 chooses", default=0, min=0, max=20)
+    per_page: IntProperty(
+        name="Pictures a Page",
+        description="More beats than this go on further sheets, whose names end with _2, _3 and so on",
+        default=30,
+        min=1,
+        max=100,
+    )
 
-    def _render(self, context: bpy.types.Context, face: Any, path: Path) -> None:
-        scene = context.scene
-        now = scene.frame_current
-        scene.render.resolution_x = scene.render.resolution_y = self.size
+    def make(self, context: bpy.types.Context, target: Target, face: Any, path: Path) -> Iterator[Step]:
+        """Take the pictures, then put each page together."""
+        beats = [(beat.frame, f"{beat.frame}: {beat.text}") for beat in face.beats]
+        pages = page_paths(path, len(beats), self.per_page)
         with tempfile.TemporaryDirectory() as folder:
+            frames = [frame for frame, _ in beats]
+            pictures = filming.stills(context, target, frames, self.size, self.look, True, Path(folder))
             tiles = []
-            for number, beat in enumerate(face.beats):
-                scene.frame_set(beat.frame)
-                picture = Path(folder, f"{number:04d}.png")
-                blender_api.use_png(scene.render)
-                scene.render.filepath = str(picture)
-                bpy.ops.render.render(write_still=True, scene=scene.name)
-                tiles.append(Tile(picture, f"{beat.frame}  {beat.text}"))
-            scene.frame_set(now)
-            compose(tiles, path, self.size, self.columns)
+            for picture, (_, caption) in zip(pictures, beats, strict=True):
+                tiles.append(Tile(picture, caption))
+                yield Step(len(tiles), len(beats), "Contact sheet, beat")
+            for number, (page, part) in enumerate(zip(pages, share(tiles, len(pages)), strict=True), start=1):
+                compose(part, page, self.size, self.columns)
+                yield Step(number, len(pages), "Contact sheet, page")
+
+    def show(self, context: bpy.types.Context, path: Path) -> None:
+        """Show the first page in an Image Editor, if one is open."""
+        show_picture(context, path)
 
 
-class FACESCRIPT_OT_preview(_Preview, bpy.types.Operator, ExportHelper):
-    """Render the performance to a movie, from the scene's camera"""
+class FACESCRIPT_OT_preview(Maker, bpy.types.Operator):
+    """Make a movie of the performance as the viewport shows it, and play it. Esc stops"""
 
     bl_idname = "facescript.preview"
     bl_label = "Preview Movie"
+    bl_options = {"REGISTER"}
 
+    suffix = "preview"
     filename_ext = ".mp4"
     filter_glob: StringProperty(default="*.mp4", options={"HIDDEN"})
+    look: EnumProperty(name="Look", description="How the frames are made", items=filming.LOOK_ITEMS)
     size: IntProperty(
-        name="Size", description="Width and height of the movie", default=320, min=64, max=2048, subtype="PIXEL"
+        name="Size", description="The movie's shorter side", default=480, min=64, max=2048, subtype="PIXEL"
     )
-    step: IntProperty(
-        name="Step", description="Render every n-th frame; 2 takes half the time", default=1, min=1, max=8
-    )
+    step: IntProperty(name="Step", description="Make every n-th frame; 2 takes half the time", default=1, min=1, max=8)
+    play: BoolProperty(name="Play", description="Play the movie when it is done", default=True)
 
-    def _render(self, context: bpy.types.Context, face: Any, path: Path) -> None:
-        scene = context.scene
-        render = scene.render
-        # The first beat is reached at the start, the last one is held for a second.
-        rest = round(timeline.scene_fps(scene))
-        kept = scene.frame_start, scene.frame_end, scene.frame_step, scene.frame_current
-        scene.frame_start, scene.frame_end = face.beats[0].frame, face.beats[-1].frame + rest
-        scene.frame_step = self.step
-        render.resolution_x = render.resolution_y = self.size // 2 * 2
-        render.fps_base *= self.step
-        render.filepath, render.use_file_extension = str(path), False
-        blender_api.use_mp4(render)
-        try:
-            bpy.ops.render.render(animation=True, scene=scene.name)
-        finally:
-            scene.frame_start, scene.frame_end, scene.frame_step = kept[:3]
-            scene.frame_set(kept[3])
+    def make(self, context: bpy.types.Context, target: Target, face: Any, path: Path) -> Iterator[Step]:
+        """Take a picture of each frame, then make them a movie of the same length in time."""
+        fps = timeline.scene_fps(context.scene)
+        frames = filming.frame_range(face, fps)[:: self.step]
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = []
+            # Movies take even sizes only.
+            size = self.size // 2 * 2
+            for picture in filming.stills(context, target, frames, size, self.look, False, Path(folder)):
+                pictures.append(picture)
+                yield Step(len(pictures), len(frames), "Preview, frame")
+            filming.encode(pictures, path, fps / self.step)
 
-
-@contextmanager
-def _settings(scene: bpy.types.Scene) -> Iterator[None]:
-    """Give the scene its render settings back afterwards."""
-    render = scene.render
-    kept = {name: getattr(render, name) for name in _KEPT}
-    image = blender_api.image_settings(render)
-    render.resolution_percentage = 100
-    try:
-        yield
-    finally:
-        blender_api.restore_image_settings(render, image)
-        for name, value in kept.items():
-            setattr(render, name, value)
+    def show(self, context: bpy.types.Context, path: Path) -> None:
+        """Play the movie."""
+        if self.play:
+            filming.play(path, context.scene, timeline.scene_fps(context.scene) / self.step)
 
 
 CLASSES: Sequence[type] = (FACESCRIPT_OT_contact_sheet, FACESCRIPT_OT_preview)

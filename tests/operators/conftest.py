@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from facescript.commands import RUNTIME  # noqa: E402
 from facescript.commands.build import build  # noqa: E402
 from facescript.commands.installed import PACKAGE, install  # noqa: E402
 from facescript.inference.runtime import Runtime  # noqa: E402
+from scenes import ENTRY  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +70,14 @@ def model() -> Runtime:
     if not runtime.state().usable:
         pytest.skip("the language model is not prepared (python3 run.py test prepares it)")
     return runtime
+
+
+@pytest.fixture
+def performed(extension: Any, tmp_path: Path) -> Any:
+    """The demo face with a performance that was read from a file; returns the object."""
+    path = tmp_path / "smirk.jsonl"
+    path.write_text(json.dumps(ENTRY))
+    bpy.context.scene.render.fps = 24
+    bpy.ops.facescript.add_face()
+    assert bpy.ops.facescript.import_performance(filepath=str(path)) == {"FINISHED"}
+    return bpy.context.view_layer.objects.active

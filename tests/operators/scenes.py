@@ -10,6 +10,19 @@ from facescript.rig_mapping import blender_api
 
 Key = tuple[str, str, int, float, float]
 
+# A performance of three beats, as JSON.
+ENTRY = {
+    "id": "smirk",
+    "script": "Oh, really?",
+    "background": "A card table",
+    "emotion": "Smug",
+    "keyframes": [
+        {"t": 0.0, "text": "a neutral face", "pose": {}},
+        {"t": 1.0, "text": "the left corner hooks up", "pose": {"mouthSmileLeft": 0.6, "headYaw": 0.2}},
+        {"t": 2.0, "text": "eyes closed", "pose": {"eyeBlink": 1.0}},
+    ],
+}
+
 
 def animated() -> list[Any]:
     """Every datablock that may carry shape-key, bone or object animation."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Import, export and previews through the installed zip."""
+"""Import and export through the installed zip."""
 
 from __future__ import annotations
 
@@ -12,32 +12,8 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from facescript.commands.stage import set_stage  # noqa: E402
 from facescript.performance import INDEX, jsonl, live_link  # noqa: E402
-from scenes import keys, state  # noqa: E402
-
-ENTRY = {
-    "id": "smirk",
-    "script": "Oh, really?",
-    "background": "A card table",
-    "emotion": "Smug",
-    "keyframes": [
-        {"t": 0.0, "text": "a neutral face", "pose": {}},
-        {"t": 1.0, "text": "the left corner hooks up", "pose": {"mouthSmileLeft": 0.6, "headYaw": 0.2}},
-        {"t": 2.0, "text": "eyes closed", "pose": {"eyeBlink": 1.0}},
-    ],
-}
-
-
-@pytest.fixture
-def performed(extension: Any, tmp_path: Path) -> Any:
-    """The demo face with a performance that was read from a file; returns the object."""
-    path = tmp_path / "smirk.jsonl"
-    path.write_text(json.dumps(ENTRY))
-    bpy.context.scene.render.fps = 24
-    bpy.ops.facescript.add_face()
-    assert bpy.ops.facescript.import_performance(filepath=str(path)) == {"FINISHED"}
-    return bpy.context.view_layer.objects.active
+from scenes import ENTRY, keys, state  # noqa: E402
 
 
 def test_an_imported_performance_is_on_the_timeline(performed: Any) -> None:
@@ -109,42 +85,6 @@ def test_beats_live_through_saving_and_opening(performed: Any, extension: Any, t
     assert keys() == []
 
 
-@pytest.mark.slow
-def test_contact_sheet_and_movie_are_rendered_and_leave_the_scene_alone(performed: Any, tmp_path: Path) -> None:
-    set_stage(bpy, samples=1)
-    scene = bpy.context.scene
-    scene.cycles.use_denoising = False
-    kept = (
-        scene.render.filepath,
-        scene.render.resolution_x,
-        scene.render.image_settings.file_format,
-        len(bpy.data.objects),
-    )
-    sheet, movie = tmp_path / "sheet.png", tmp_path / "movie.mp4"
-    assert bpy.ops.facescript.contact_sheet(filepath=str(sheet), size=64) == {"FINISHED"}
-    assert bpy.ops.facescript.preview(filepath=str(movie), size=64, step=8) == {"FINISHED"}
-    image = bpy.data.images.load(str(sheet))
-    # Three tiles a row, with gaps of 4 % of a tile and captions of 34 % under them.
-    assert tuple(image.size) == (round(64 * (3 * 1.04 + 0.04)), round(64 * (1.38 + 0.04)))
-    values = np.empty(image.size[0] * image.size[1] * 4, dtype=np.float32)
-    image.pixels.foreach_get(values)
-    assert values.reshape(-1, 4)[:, :3].std() > 0.05
-    bpy.data.images.remove(image)
-    assert movie.read_bytes()[4:8] == b"ftyp"
-    after = (
-        scene.render.filepath,
-        scene.render.resolution_x,
-        scene.render.image_settings.file_format,
-        len(bpy.data.objects),
-    )
-    assert after == kept
-
-
-def test_a_contact_sheet_without_a_camera_says_so(performed: Any, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="no camera"):
-        bpy.ops.facescript.contact_sheet(filepath=str(tmp_path / "sheet.png"))
-
-
 @pytest.fixture
 def library(extension: Any, tmp_path: Path) -> Path:
     """A file with the demo face in it, and an empty file opened."""
@@ -174,20 +114,6 @@ def test_a_face_that_is_a_library_override_is_performed_and_keeps_its_keys(libra
     found = next(obj for obj in bpy.data.objects if obj.override_library and obj.type == "MESH")
     bpy.context.scene.frame_set(49)
     assert found.data.shape_keys.key_blocks["eyeBlinkLeft"].value == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [("//sheet.png", "not saved yet"), ("/nowhere/at/all/sheet.png", "no folder"), ("{folder}", "is a folder")],
-)
-def test_a_preview_without_a_place_says_so_before_it_renders(
-    performed: Any, tmp_path: Path, given: str, words: str
-) -> None:
-    set_stage(bpy)
-    with pytest.raises(RuntimeError, match=words):
-        bpy.ops.facescript.contact_sheet(filepath=given.format(folder=tmp_path))
-    with pytest.raises(RuntimeError, match=words):
-        bpy.ops.facescript.preview(filepath=given.format(folder=tmp_path))
 
 
 def test_keys_are_not_written_where_undo_does_not_cover_them(performed: Any, tmp_path: Path) -> None:
