@@ -11,7 +11,7 @@ from ..performance import INDEX, Performance, Pose
 from ..performance.pose import Array
 
 # Angle, then what turns the eye its positive way (to the character's left, up) and the other way.
-_SAME: tuple[tuple[str, str, str], ...] = (
+PAIRS: tuple[tuple[str, str, str], ...] = (
     ("leftEyeYaw", "eyeLookOutLeft", "eyeLookInLeft"),
     ("leftEyePitch", "eyeLookUpLeft", "eyeLookDownLeft"),
     ("rightEyeYaw", "eyeLookInRight", "eyeLookOutRight"),
@@ -22,7 +22,7 @@ _SAME: tuple[tuple[str, str, str], ...] = (
 def fill(poses: Array) -> Array:
     """Poses (N, 61) with each eye direction in both forms: one that is 0 throughout follows from the other."""
     filled = poses.copy()
-    for angle, plus, minus in _SAME:
+    for angle, plus, minus in PAIRS:
         a, p, m = (filled[:, INDEX[name]] for name in (angle, plus, minus))
         if not a.any():
             filled[:, INDEX[angle]] = p - m
