@@ -5,10 +5,22 @@ from __future__ import annotations
 
 import bpy
 
-from . import add_face, beats, emotions, faces, files, generate, preview, properties, session, setup
+from . import (
+    add_face,
+    beats,
+    emotions,
+    faces,
+    files,
+    following,
+    generate,
+    preview,
+    properties,
+    session,
+    setup,
+)
 
 # In the order in which they are registered.
-_MODULES = (properties, session, faces, add_face, files)
+_MODULES = (properties, session, faces, add_face, files, following)
 _CLASSES = (
     *generate.CLASSES,
     *beats.CLASSES,

@@ -67,9 +67,12 @@ def keep_beats(face: Any, beats: Beats, fps: float) -> None:
             face.beats.add()
         for row, beat in zip(face.beats, beats, strict=True):
             _set(row, key=beat.key, frame=beat.frame, written_frame=beat.frame, text=beat.text, posed=beat.posed)
-            _set(row, time=(beat.frame - beats[0].frame) / fps, pose=json.dumps(beat.pose.active(1e-4)))
+            _set(row, time=(beat.frame - beats[0].frame) / fps, marker=names.get(beat.key, ""))
             _set(row, strength=beat.strength, written_strength=beat.strength)
-            _set(row, locked=beat.locked, by_hand=beat.by_hand, marker=names.get(beat.key, ""))
+            _set(row, locked=beat.locked, by_hand=beat.by_hand)
+            # Most beats are as they were read.
+            if not row.pose or _pose(row.pose) is not beat.pose:
+                row.pose = json.dumps(beat.pose.active(1e-4))
             for name in ("regions", "written_regions"):
                 if tuple(getattr(row, name)) != beat.regions:
                     setattr(row, name, beat.regions)
@@ -95,6 +98,12 @@ class Desk:
     brief: Brief
     dragged: Mapping[tuple[float, float], float] = field(default_factory=dict)
     note: str = ""
+
+    @classmethod
+    def of(cls, target: Target, face: Any, scene: Any) -> Desk:
+        """A face as it was last written. Raises FacescriptError if the file was tampered with."""
+        brief = jsonl.brief_from_dict(jsonl.parse_object(face.performed or "{}"))
+        return cls(target, face, scene, timeline.scene_fps(scene), beats_of(face), brief)
 
     @property
     def index(self) -> int:
@@ -181,8 +190,7 @@ def open_desk(context: bpy.types.Context) -> Desk:
 
 def opened(target: Target, face: Any, scene: Any) -> Desk:
     """A face, ready for an edit: what was done by hand since is taken in first. Raises FacescriptError."""
-    brief = jsonl.brief_from_dict(jsonl.parse_object(face.performed or "{}"))
-    desk = Desk(target, face, scene, timeline.scene_fps(scene), beats_of(face), brief)
+    desk = Desk.of(target, face, scene)
     if desk.beats:
         follow(desk)
     return desk
@@ -238,9 +246,9 @@ def _asked(
 ) -> tuple[dict[int, int], dict[int, dict[str, Any]]]:
     """What list and markers ask for: beats' frames, and beats' strengths, by the beats' numbers."""
     pulled, shaped = {}, {}
-    for row in face.beats:
+    for place, row in enumerate(face.beats):
         if row.frame != row.written_frame:
-            pulled[row.key] = row.frame
+            pulled[row.key] = _within(face.beats, place)
         elif row.key in marked and row.key not in dragged and marked[row.key].frame != row.written_frame:
             pulled[row.key] = marked[row.key].frame
         wanted = {"strength": min(shaping.STRONGEST, row.strength), "regions": _strengths(row.regions)}
@@ -249,6 +257,14 @@ def _asked(
         if wanted != written and row.key not in poses:
             shaped[row.key] = wanted
     return pulled, shaped
+
+
+def _within(rows: Any, place: int) -> int:
+    """The frame that a row asks for, between its neighbours: the list's order does not change under the mouse."""
+    frame = int(rows[place].frame)
+    if place + 1 < len(rows):
+        frame = min(frame, rows[place + 1].written_frame - 1)
+    return max(frame, rows[place - 1].written_frame + 1) if place else frame
 
 
 def _taken(beat: ShapedBeat, desk: Desk, values: Mapping[str, float] | None) -> ShapedBeat:

@@ -10,6 +10,8 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
+from ..inference.client import Collector
+from ..inference.runtime import Runtime
 from ..inference.script import read_script
 from ..inference.timing import SHORTEST, schedule
 from ..performance import CHANNELS, HEAD_CHANNELS, FacescriptError, Performance, beat_list, jsonl
@@ -35,7 +37,16 @@ def busy_reason(context: bpy.types.Context) -> str:
     return ""
 
 
-def _wait() -> None:
+def usable_runtime(context: bpy.types.Context) -> Runtime:
+    """The runtime that works. Raises FacescriptError (`no_runtime`) if it is not set up."""
+    runtime = preferences.runtime(context)
+    state = runtime.state()
+    if not state.usable:
+        raise FacescriptError("no_runtime", state.sentence, "Set Up is in the sidebar and in the preferences.")
+    return runtime
+
+
+def wait() -> None:
     """Work until the generation is done. Raises its error; an interruption (Ctrl C) ends the worker."""
     try:
         while session().step():
@@ -88,7 +99,7 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
         try:
             self._start(context)
             if self.wait:
-                _wait()
+                wait()
         except FacescriptError as error:
             session().fail(error)
             self.report({"ERROR"}, str(error))
@@ -105,10 +116,7 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
         moments = read_script(brief.script)
         jsonl.brief_from_dict(jsonl.brief_to_dict(brief))
         face.check_editable()
-        runtime = preferences.runtime(context)
-        state = runtime.state()
-        if not state.usable:
-            raise FacescriptError("no_runtime", state.sentence, "Set Up is in the sidebar and in the preferences.")
+        runtime = usable_runtime(context)
         head = face.move_head
         timeline.check(
             target,
@@ -123,8 +131,8 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
             face.text = None
         scene = context.scene.name
 
-        def finish(performance: Performance, label: str) -> None:
-            write(scene, target, performance, label, "Generate Performance")
+        def finish(made: Collector) -> None:
+            write(scene, target, made.performance(), made.label, "Generate Performance")
 
         options = preferences.model_options(context)
         session().start(runtime, "generate", brief, options, face.seed, target.name, finish)

@@ -109,6 +109,9 @@ class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
     marker: StringProperty(
         name="Marker", description="The name of its timeline marker", options={"HIDDEN"}, override=_OURS
     )
+    take: IntProperty(
+        name="Take", description="How many other takes of it were made", options={"HIDDEN"}, min=0, override=_OURS
+    )
     written_frame: IntProperty(
         name="Written Frame", description="Where its keys were written", options={"HIDDEN"}, override=_OURS
     )
@@ -134,6 +137,29 @@ class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
             {"t": self.time, "text": self.text, "pose": jsonl.parse_object(self.pose or "{}")}
         )
         return replace(made, pose=scaled(made.pose, self.written_strength, tuple(self.written_regions)))
+
+
+class FACESCRIPT_PG_variation(bpy.types.PropertyGroup):
+    """One take of a beat, to choose from."""
+
+    text: StringProperty(name="Description", description="What the face does in this take", override=_OURS)
+    posed: StringProperty(
+        name="Posed", description="The description that the pose was made of", options={"HIDDEN"}, override=_OURS
+    )
+    pose: StringProperty(
+        name="Pose", description="The take's coefficients, as JSON", options={"HIDDEN"}, override=_OURS
+    )
+
+    def what(self) -> dict[str, Any]:
+        """Its part of a beat. Raises FacescriptError if the file was tampered with."""
+        entry = {"t": 0.0, "text": self.text, "pose": jsonl.parse_object(self.pose or "{}")}
+        return {"text": self.text, "posed": self.posed, "pose": jsonl.keyframe_from_dict(entry).pose}
+
+
+def _chosen(face: Any, context: bpy.types.Context) -> None:
+    from .regenerate import variation_chosen
+
+    variation_chosen(face)
 
 
 def _jump(face: Any, context: bpy.types.Context) -> None:
@@ -215,6 +241,19 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
     active_beat: IntProperty(
         name="Active Beat", description="The beat that is selected in the list", update=_jump, override=_OURS
     )
+    variations: CollectionProperty(type=FACESCRIPT_PG_variation, override=_OURS | {"USE_INSERTION"})
+    active_variation: IntProperty(
+        name="Variation", description="The take of the beat that is shown", update=_chosen, override=_OURS
+    )
+    varied: IntProperty(
+        name="Varied Beat", description="The number of the beat that has variations", options={"HIDDEN"}, override=_OURS
+    )
+    adjustment: StringProperty(
+        name="Adjust",
+        description='What to change of the selected beat, such as "more tired", "less smile", "raise the left brow"',
+        maxlen=MAX_TEXT,
+        override=_OURS,
+    )
     model: StringProperty(name="Model", description="The model that made the performance", override=_OURS)
     performed: StringProperty(
         name="Performed",
@@ -245,7 +284,7 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         return Performance(brief, tuple(beat.keyframe() for beat in self.beats))
 
 
-_CLASSES = (FACESCRIPT_PG_beat, FACESCRIPT_PG_face)
+_CLASSES = (FACESCRIPT_PG_beat, FACESCRIPT_PG_variation, FACESCRIPT_PG_face)
 
 
 def register() -> None:

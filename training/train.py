@@ -37,11 +37,11 @@ from ..inference.worker.local_model import LocalModel, load
 from ..inference.worker.slots import Decoding, SlotReader, SlotsConfig
 from ..inference.worker.trunk import Trunk
 from ..performance import FacescriptError, Performance
+from ..performance.mirroring import mirror
 from . import corpus, planner, vocabulary
 from . import slots as slot_training
 from .learning import fast_bf16
 from .metrics import Figures, slot_figures
-from .mirroring import mirror
 from .states import compute
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,8 +19,8 @@ import numpy as np
 
 from ..performance import Brief, Keyframe, Performance, Pose
 from ..performance.channels import COUNT, HIGH, INDEX, LOW
+from ..performance.mirroring import mirror_text
 from ..performance.pose import Array
-from .mirroring import mirror_text
 
 HERE = Path(__file__).parent / "vocabulary"
 

@@ -11,7 +11,7 @@ import torch
 from facescript.inference.worker.slots import SLOTS
 from facescript.performance import Brief, Keyframe, Performance, Pose
 from facescript.training import planner
-from facescript.training.mirroring import mirror
+from facescript.performance.mirroring import mirror
 from toys import Tokenizer
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..performance import Performance
+from .model import Performance
 
 # "Right" and "left" that are not a side.
 _NOT_A_SIDE = (

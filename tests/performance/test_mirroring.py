@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 from facescript.performance import Brief, Keyframe, Performance, Pose
-from facescript.training.mirroring import mirror, mirror_text
+from facescript.performance.mirroring import mirror, mirror_text
 from hypothesis import given
 from strategies import any_pose
 

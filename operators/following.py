@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Has the list of beats follow what the animator does in the Dope Sheet, the Graph Editor and with markers.
+
+A timer looks every now and then whether keys or markers of the active face are elsewhere than before, which costs
+little, and follows once they have come to rest. It never touches keys or markers while they are being dragged.
+No step of undo is made of it: what follows is decided by what was changed, so undo and redo lead to the same state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..performance import FacescriptError
+from ..rig_mapping import hand_edits, timeline
+from . import desk, faces
+from .session import redraw, session
+
+# Seconds between two looks: what was dragged has come along when the hand has left the mouse.
+_REST = 0.3
+# Operators that hold on to keys or markers while they run.
+_DRAGS = ("TRANSFORM_OT", "MARKER_OT", "ACTION_OT", "GRAPH_OT", "ANIM_OT", "NLA_OT", "POSE_OT", "OBJECT_OT")
+
+
+class Follower:
+    """What was last seen of the active face."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[Any, ...] = ()
+        self._settled: tuple[Any, ...] = ()
+
+    def look(self) -> None:
+        """Follow if something has changed, and is at rest since the last look."""
+        found = faces.remembered(bpy.context)
+        scene = bpy.context.scene
+        if found is None or found.target is None or scene is None or _hands_on():
+            return
+        try:
+            face = faces.settings_of(found.target)
+            if not face.beats:
+                return
+            now = _look_of(found.target, face, scene)
+            at_rest, self._seen = now == self._seen, now
+            if not at_rest or now == self._settled:
+                return
+            changed = desk.follow(desk.Desk.of(found.target, face, scene))
+            self._settled = self._seen = _look_of(found.target, face, scene)
+        except FacescriptError as error:
+            # Once: it is looked at again when something changes.
+            self._settled = self._seen
+            session().fail(error)
+            changed = True
+        if changed:
+            redraw()
+
+
+def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:
+    """All that following depends on, as something that can be compared."""
+    marked = tuple((m.frame, m.name) for m in scene.timeline_markers) if face.show_markers else ()
+    listed = tuple((row.key, row.frame, row.locked) for row in face.beats)
+    fps = timeline.scene_fps(scene)
+    return target.name, scene.name, fps, marked, listed, hand_edits.fingerprint(target)
+
+
+def _hands_on() -> bool:
+    """Whether something is being dragged or played: its data must not be touched then."""
+    windows = bpy.context.window_manager.windows
+    if session().busy or any(window.screen.is_animation_playing for window in windows):
+        return True
+    return any(op.bl_idname.startswith(_DRAGS) for window in windows for op in window.modal_operators)
+
+
+_follower = Follower()
+
+
+def _tick() -> float:
+    _follower.look()
+    return _REST
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _before_saving(*_: Any) -> None:
+    """A file holds lists that agree with their keys."""
+    for obj in bpy.data.objects:
+        if obj.type == "MESH" and obj.library is None and obj.facescript.beats:
+            desk.rewrite(obj)
+
+
+def register() -> None:
+    """Begin to look."""
+    bpy.app.handlers.save_pre.append(_before_saving)
+    if not bpy.app.background:
+        bpy.app.timers.register(_tick, first_interval=_REST, persistent=True)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    bpy.app.handlers.save_pre.remove(_before_saving)
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
