@@ -276,3 +276,30 @@ def can_draw() -> bool:
     except OSError:
         return False
     return True
+
+
+def new_action(name: str, datablock: Any) -> Place:
+    """An action for datablocks of this kind that nothing uses yet, and its slot, where there are slots."""
+    action: Any = bpy.data.actions.new(name)
+    if not SLOTTED:
+        action.id_root = datablock.id_type
+        return Place(action, None)
+    return Place(action, action.slots.new(id_type=datablock.id_type, name=datablock.name))
+
+
+def new_strip(track: Any, name: str, start: int, place: Place) -> Any:
+    """A strip at a frame of an NLA track that plays an action, and of it the slot."""
+    strip = track.strips.new(name, start, place.action)
+    if place.slot is not None:
+        strip.action_slot = place.slot
+    return strip
+
+
+def strip_fcurves(strip: Any) -> Iterator[Any]:
+    """The F-curves that an NLA strip plays, those of a meta strip's strips among them."""
+    for inner in getattr(strip, "strips", ()):
+        yield from strip_fcurves(inner)
+    if strip.action is not None:
+        slot = strip.action_slot if SLOTTED else None
+        if slot is not None or not SLOTTED:
+            yield from fcurves(Place(strip.action, slot))

@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 
 from . import blender_api as api
-from . import records
+from . import life_records, records
 from .blender_api import Keys, Place
 
 
@@ -113,9 +113,15 @@ def _owner(datablock: Any, path: str) -> tuple[Any, str]:
 
 
 def get_property(datablock: Any, path: str, index: int) -> float:
-    """A number by its data path; `index` in its array, if it is one. Raises ValueError if it is not there."""
+    """A number by its data path; `index` in its array, if it is one. Raises ValueError if it is not there.
+
+    It is as it stands: without what the life layer adds to a property that nothing else animates.
+    """
     owner, prop = _owner(datablock, path)
     value = getattr(owner, prop)
+    standing = life_records.standing(datablock, path, index)
+    if standing is not None:
+        return standing
     return float(value[index] if hasattr(value, "__len__") else value)
 
 

@@ -66,6 +66,9 @@ class Amounts:
     drift: float = 1.0
 
 
+FULL = Amounts()
+
+
 @dataclass(frozen=True)
 class Blink:
     """One blink's frames: it begins to close at `start`, is shut from `shut` to `opening`, and open at `end`."""
@@ -81,7 +84,7 @@ def layer(
     start: int,
     fps: float,
     seed: int = 0,
-    amounts: Amounts = Amounts(),
+    amounts: Amounts = FULL,
     head_angle: float = 45.0,
     eye_angle: float = 35.0,
 ) -> Mapping[str, Curve]:

@@ -53,13 +53,10 @@ def enum_codes() -> Codes:
     )
 
 
-def check_action(datablock: Any, needed: bool) -> None:
-    """Raise FacescriptError if the action that must be changed is another file's (`linked_action`), or is a strip's
-    that is being tweaked (`tweak_mode`)."""
+def check_tweak_mode(datablock: Any) -> None:
+    """Raise FacescriptError (`tweak_mode`) if a strip of the datablock's is being tweaked."""
     animation = datablock.animation_data
-    if not needed or animation is None:
-        return
-    if animation.use_tweak_mode:
+    if animation is not None and animation.use_tweak_mode:
         owner = datablock.user if datablock.id_type == "KEY" else datablock
         # The action is the strip's then, and frames in it are not the scene's.
         raise FacescriptError(
@@ -67,6 +64,15 @@ def check_action(datablock: Any, needed: bool) -> None:
             f"The animation of {owner.name!r} is in NLA tweak mode, where keys would land at other times.",
             "Leave tweak mode (Tab in the NLA editor), and try again.",
         )
+
+
+def check_action(datablock: Any, needed: bool) -> None:
+    """Raise FacescriptError if the action that must be changed is another file's (`linked_action`), or is a strip's
+    that is being tweaked (`tweak_mode`)."""
+    animation = datablock.animation_data
+    if not needed or animation is None:
+        return
+    check_tweak_mode(datablock)
     action = animation.action
     if action is not None and not editable(action):
         raise FacescriptError(

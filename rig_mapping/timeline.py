@@ -18,7 +18,7 @@ from . import eyes, keys, planning, records, renames
 from .blender_api import Place
 from .carry import Carry
 from .curves import Array, ChannelCurves, beat_frames, channel_curves, frames_at
-from .journal import Journal
+from .journal import Journal, get_property
 from .planning import Edit, Plan, Planner, check_action, enum_codes, without_ours
 from .records import SlotRecord
 from .references import ObjectRef, key_path
@@ -159,7 +159,7 @@ def _standing(target: Target, curves: ChannelCurves) -> list[str]:
         data = obj.data.shape_keys
         present = api.fcurve_table(api.find_place(data))
         for row in mesh.rows:
-            value = data.key_blocks[row.key].value
+            value = get_property(data, key_path(row.key), 0)
             if row.channel not in curves.curves and abs(value) > 1e-3 and (key_path(row.key), 0) not in present:
                 found.append(f"{obj.name}: {row.key} stands at {value:.2f}, which is seen throughout.")
     return found
@@ -301,8 +301,8 @@ def _sample(target: Target, at: Sequence[float | None]) -> Array:
             if row.channel in seen or row.gain == 0.0 or row.key not in data.key_blocks:
                 continue
             curve = present.get((key_path(row.key), 0))
-            now = data.key_blocks[row.key].value
-            shown = [now if curve is None or frame is None else curve.evaluate(frame) for frame in at]
+            now, rest = data.key_blocks[row.key].value, get_property(data, key_path(row.key), 0)
+            shown = [now if f is None else rest if curve is None else curve.evaluate(f) for f in at]
             shares.setdefault(row.channel, []).append(np.array(shown) / row.gain)
         for channel, parts in shares.items():
             values[:, INDEX[channel]] = np.mean(parts, axis=0)

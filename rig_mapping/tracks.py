@@ -193,6 +193,18 @@ def _around(
     return whole, np.swapaxes(whole, 1, 2) @ rest
 
 
+def outer(control: RotationControl, frames: Frames | Array) -> Array:
+    """The rotation in front of a control's own turns at frames (N,): (N, 3, 3), or (1, 3, 3) if it is the same at all.
+
+    With it, `outer @ turn @ outer.T @ shown` is what the property shows, turned by one more turn in the control's
+    space.
+    """
+    obj, mode, path, width = rotation_place(control)
+    place = api.find_place(obj)
+    before, _ = _around(control, obj, place, _rest(control, obj, mode, path, width, place), frames)
+    return before.reshape(-1, 3, 3)
+
+
 def read_turn(control: RotationControl, frame: float | None) -> tuple[float, float, float]:
     """The coefficients of yaw, pitch and roll that a control's F-curves show at a frame, or (None) that it stands at.
 

@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life layer on a rig: an NLA track of its own, which the performance is combined with and can do without.
+
+On each datablock of the face, one track with one strip in the blending mode Combine lies below the active action, whose
+own mode becomes Combine as well. What that mode adds is a value's difference from its property's default, or, for
+quaternions, a rotation in front of the others (`nlaeval_blend_strips` and on in Blender's anim_sys.cc).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..performance import FacescriptError
+from . import blender_api as api
+from . import keys, life, life_records, planning, profiles, timeline
+from .controls import RotationControl, from_matrix, to_matrix
+from .curves import Array, Curve, evaluate
+from .journal import get_property, set_property
+from .life import FULL, Amounts, smooth_curve
+from .life_records import NO_TAKE, LifeRecord, Take, find_track
+from .records import Address
+from .references import key_path
+from .targets import KeyRow, MeshKeys, Target
+from .tracks import datablocks, outer, rotation_place
+
+NAME = "Facescript Life"
+
+State = Literal["none", "on", "muted", "outdated"]
+
+
+@dataclass(frozen=True)
+class LifeReport:
+    """What was added: the range of frames, the channels that move, the number of blinks, of F-curves and of keys."""
+
+    start: int
+    end: int
+    channels: tuple[str, ...]
+    blinks: int
+    curves: int
+    keys: int
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The layer on one datablock: group and curve by address, and the values that only the layer animates had."""
+
+    datablock: Any
+    curves: Mapping[Address, tuple[str, Curve]]
+    before: Mapping[Address, float]
+
+
+def add(
+    target: Target,
+    *,
+    start: int,
+    end: int,
+    seed: int = 0,
+    amounts: Amounts = FULL,
+    fps: float | None = None,
+) -> LifeReport:
+    """Lay life over what the target's F-curves show from `start` to `end` (frames); a layer that is there is replaced.
+
+    `fps` is the scene's if None. The keys of the performance and of the animator are not touched. All or nothing.
+    Raises FacescriptError: `target_gone`, `tweak_mode`, `bad_range`, `nothing_to_write` if the face shows nothing of
+    it, `nla_conflict` if the layer would change, or not be seen beside, what the NLA does.
+    """
+    if end - start < 2:
+        raise FacescriptError("bad_range", f"Frames {start} to {end} are too few for life.", "Choose more frames.")
+    rate = timeline.scene_fps() if fps is None else fps
+    angles = profiles.get(target.profile).full_angles
+    samples = timeline.sample_poses(target, np.arange(start, end + 1))
+    curves = life.layer(samples, start, rate, seed, amounts, angles["head"], angles["eye"])
+    curves = {name: curve for name, curve in curves.items() if name in target.covered}
+    layouts = [layout for layout in _lay_out(target, curves) if layout.curves]
+    if not layouts:
+        raise FacescriptError(
+            "nothing_to_write", "Nothing of this face can blink, look or turn.", "Raise an amount, or add shape keys."
+        )
+    for layout in layouts:
+        _check(layout)
+    _carry_out(target, layouts, Take(start, end, seed, amounts))
+    blinks = [c for name, c in curves.items() if name.startswith("eyeBlink")]
+    return LifeReport(
+        start=start,
+        end=end,
+        channels=tuple(curves),
+        blinks=max((int((np.diff(c.values) > 0.0).sum()) for c in blinks), default=0),
+        curves=sum(len(layout.curves) for layout in layouts),
+        keys=sum(len(curve.frames) for layout in layouts for _, curve in layout.curves.values()),
+    )
+
+
+def remove(target: Target) -> bool:
+    """Take the layer off, with all that was made for it; whether there was one. Raises FacescriptError
+    (`target_gone`, `tweak_mode`) with everything as it was."""
+    blocks = [block for block in datablocks(target) if find_track(block) is not None]
+    for block in blocks:
+        planning.check_tweak_mode(block)
+    for block in blocks:
+        _take_off(block)
+    return bool(blocks)
+
+
+def set_muted(target: Target, muted: bool) -> None:
+    """Show the performance without the layer, or with it again. Raises FacescriptError (`target_gone`)."""
+    for block in datablocks(target):
+        track, record = find_track(block), life_records.load(block)
+        if track is None or record is None:
+            continue
+        track.mute = muted
+        if muted:
+            _put_back(block, record.before)
+        block.update_tag()
+
+
+def refresh(target: Target) -> LifeReport | None:
+    """Lay the layer anew over keys that have changed since, as it was laid; None if there is none.
+
+    For whoever writes, moves or clears the performance's keys: blinks go with what the face does. A layer that was
+    muted stays muted. Raises what `add` raises.
+    """
+    found = [(life_records.load(block), find_track(block)) for block in datablocks(target)]
+    takes = [(record.take, track.mute) for record, track in found if record is not None and record.take != NO_TAKE]
+    if not takes:
+        return None
+    (take, muted), *_ = takes
+    report = add(target, start=take.start, end=take.end, seed=take.seed, amounts=take.amounts)
+    if muted:
+        set_muted(target, True)
+    return report
+
+
+def present(target: Target) -> State:
+    """Whether the layer is there; outdated if another version of Blender made it, in which it looked otherwise.
+
+    Raises FacescriptError (`target_gone`).
+    """
+    found = [(find_track(block), life_records.load(block)) for block in datablocks(target)]
+    there = [(track, record) for track, record in found if track is not None and record is not None]
+    if not there:
+        return "none"
+    if any(record.default != _default() for _, record in there):
+        return "outdated"
+    return "muted" if all(track.mute for track, _ in there) else "on"
+
+
+def _default() -> float:
+    """What Blender takes for a shape key's default: 0, but 1 in 5.0."""
+    prop: Any = bpy.types.ShapeKey.bl_rna.properties["value"]
+    return float(prop.default)
+
+
+def _lay_out(target: Target, curves: Mapping[str, Curve]) -> Iterator[_Layout]:
+    for block in datablocks(target):
+        made: dict[Address, tuple[str, Curve]] = {}
+        before: dict[Address, float] = {}
+        present = {a: c for a, c in api.fcurve_table(api.find_place(block)).items() if not c.mute}
+        for mesh in target.meshes:
+            if mesh.object.find().data.shape_keys == block:
+                _lay_shapes(block, mesh, curves, present, made, before)
+        for control in (*target.head, *target.eyes):
+            if control.object.find() == block:
+                _lay_rotation(block, control, curves, present, made, before)
+        yield _Layout(block, made, before)
+
+
+def _lay_shapes(
+    block: Any,
+    mesh: MeshKeys,
+    curves: Mapping[str, Curve],
+    present: Mapping[Address, Any],
+    made: dict[Address, tuple[str, Curve]],
+    before: dict[Address, float],
+) -> None:
+    by_key: dict[str, list[KeyRow]] = {}
+    for row in mesh.rows:
+        if row.channel in curves and row.gain != 0.0:
+            by_key.setdefault(row.key, []).append(row)
+    for key, rows in by_key.items():
+        frames = np.unique(np.concatenate([curves[row.channel].frames for row in rows]))
+        values = np.sum([row.gain * evaluate(curves[row.channel], frames) for row in rows], axis=0)
+        address = (key_path(key), 0)
+        if address in present:
+            values = values + _default()
+        else:
+            before[address] = get_property(block, *address)
+            shape = block.key_blocks[key]
+            values = np.clip(values + before[address], shape.slider_min, shape.slider_max)
+        made[address] = (NAME, smooth_curve(frames, values))
+
+
+def _lay_rotation(
+    block: Any,
+    control: RotationControl,
+    curves: Mapping[str, Curve],
+    present: Mapping[Address, Any],
+    made: dict[Address, tuple[str, Curve]],
+    before: dict[Address, float],
+) -> None:
+    moving = [curves[channel] for channel in control.channels if channel in curves]
+    if not moving:
+        return
+    _, mode, path, width = rotation_place(control)
+    addresses = [(path, i) for i in range(width)]
+    keyed = [address in present for address in addresses]
+    frames = np.unique(np.concatenate([curve.frames for curve in moving]))
+    if mode != "QUATERNION":
+        # Angles of two turns add up only nearly: where the performance has keys, it is made up for.
+        own = [np.rint(api.read_keys(present[a])["co"][:, 0]) for a in addresses if a in present]
+        inside = np.concatenate([*own, frames[:0]])
+        frames = np.union1d(frames, inside[(inside > frames[0]) & (inside < frames[-1])]).astype(np.int64)
+    rows = [[_shown(block, a, present, float(f)) for a in addresses] for f in frames]
+    coefficients = np.zeros((len(frames), 3))
+    for i, channel in enumerate(control.channels):
+        if channel in curves:
+            coefficients[:, i] = evaluate(curves[channel], frames)
+    front = outer(control, frames)
+    turns = front @ control.turns(coefficients) @ np.swapaxes(front, 1, 2)
+    values = _quaternions(turns, rows, any(keyed)) if mode == "QUATERNION" else _angles(turns, rows, keyed, mode)
+    for address, column, standing, fixed in zip(addresses, values.T, rows[0], keyed, strict=True):
+        if not fixed:
+            before[address] = standing
+        made[address] = (control.bone or "Delta Transforms", smooth_curve(frames, column))
+
+
+def _shown(block: Any, address: Address, present: Mapping[Address, Any], frame: float) -> float:
+    return float(present[address].evaluate(frame)) if address in present else get_property(block, *address)
+
+
+def _quaternions(turns: Array, rows: list[list[float]], keyed: bool) -> Array:
+    """The layer's quaternions (N, 4): the turns alone in front of keyed rotations, else turned standing ones."""
+    values: list[list[float]] = []
+    for turn, row in zip(turns, rows, strict=True):
+        shown = Matrix(turn.tolist()) if keyed else Matrix(turn.tolist()) @ to_matrix(row, "QUATERNION")
+        values.append(from_matrix(shown, "QUATERNION", values[-1] if values else None))
+    return np.array(values)
+
+
+def _angles(turns: Array, rows: list[list[float]], keyed: list[bool], mode: str) -> Array:
+    """The layer's Euler or axis angles (N, width): what has to be added to keyed ones, or all of those that are not."""
+    values = []
+    for turn, row in zip(turns, rows, strict=True):
+        whole = from_matrix(Matrix(turn.tolist()) @ to_matrix(row, mode), mode, row)
+        values.append([w - r if fixed else w for w, r, fixed in zip(whole, row, keyed, strict=True)])
+    return np.array(values)
+
+
+def _check(layout: _Layout) -> None:
+    """Raise the FacescriptError that keeps the layer from a datablock."""
+    block = layout.datablock
+    animation = block.animation_data
+    if animation is None:
+        return
+    planning.check_tweak_mode(block)
+    if not animation.use_nla:
+        raise _conflict(block, "has its NLA turned off", "Turn it on")
+    if animation.action_blend_type not in ("REPLACE", "COMBINE") or animation.action_influence != 1.0:
+        raise _conflict(block, "blends its action in another way than Replace", "Set it to Replace, at full influence")
+    ours = find_track(block)
+    others = [track for track in animation.nla_tracks if track != ours and not track.mute]
+    if any(track.is_solo for track in others):
+        raise _conflict(block, "has a solo track in the NLA", "Turn Solo off")
+    touched = {*layout.curves, *api.fcurve_table(api.find_place(block))}
+    for track in others:
+        for strip in track.strips:
+            for curve in api.strip_fcurves(strip) if not strip.mute else ():
+                if (curve.data_path, curve.array_index) in touched:
+                    raise _conflict(block, f"animates {curve.data_path} by the NLA track {track.name!r} too", "Mute it")
+
+
+def _conflict(block: Any, what: str, remedy: str) -> FacescriptError:
+    owner = block.user if block.id_type == "KEY" else block
+    return FacescriptError("nla_conflict", f"{owner.name!r} {what}.", f"{remedy}, and add life again.")
+
+
+def _carry_out(target: Target, layouts: list[_Layout], take: Take) -> None:
+    """Put the new layer on, then take an old one off; if that fails, what is new goes again."""
+    old = [(block, find_track(block), life_records.load(block)) for block in datablocks(target)]
+    with ExitStack() as undo:
+        for layout in layouts:
+            _put_on(layout, take, undo)
+        undo.pop_all()
+    new = {layout.datablock.as_pointer(): layout.before for layout in layouts}
+    for block, track, record in old:
+        if track is None or record is None:
+            continue
+        before = new.get(block.as_pointer())
+        if before is None:
+            _take_off(block)
+        else:
+            _discard(block, track)
+            track = find_track(block)
+            track.name, track.strips[0].name, life_records.actions(track)[0].name = NAME, NAME, _title(block)
+            _put_back(block, {a: value for a, value in record.before.items() if a not in before})
+
+
+def _title(block: Any) -> str:
+    """The name of a layer's action. Blender's names have 63 bytes before 5.0."""
+    return f"{NAME} ({block.user.name[:16]} shapes)" if block.id_type == "KEY" else f"{NAME} ({block.name[:24]})"
+
+
+def _put_on(layout: _Layout, take: Take, undo: ExitStack) -> None:
+    block = layout.datablock
+    animation, old = block.animation_data, life_records.load(block)
+    blend, made = ("REPLACE", True) if animation is None else (animation.action_blend_type, False)
+    if old is not None:
+        blend, made = old.blend, old.made
+    place = api.new_action(_title(block), block)
+    undo.callback(bpy.data.actions.remove, place.action)
+    codes = planning.enum_codes()
+    for (path, index), (group, c) in layout.curves.items():
+        rows = keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, codes)
+        api.write_keys(api.make_fcurve(place, path, index, group), rows)
+    life_records.save(place.action, LifeRecord(take, blend, made, _default(), layout.before))
+    if animation is None:
+        undo.callback(block.animation_data_clear)
+        animation = block.animation_data_create()
+    track = animation.nla_tracks.new()
+    undo.callback(animation.nla_tracks.remove, track)
+    track.name = NAME
+    start = min(int(curve.frames[0]) for _, curve in layout.curves.values())
+    strip = api.new_strip(track, NAME, start, place)
+    # Held on both sides: where a strip ends, Blender would leave its properties as they last were.
+    strip.blend_type, strip.extrapolation = "COMBINE", "HOLD"
+    undo.callback(setattr, animation, "action_blend_type", animation.action_blend_type)
+    animation.action_blend_type = "COMBINE"
+    block.update_tag()
+
+
+def _take_off(block: Any) -> None:
+    """Remove a datablock's layer and put everything back that it had changed."""
+    animation, record = block.animation_data, life_records.load(block) or LifeRecord()
+    _discard(block, find_track(block))
+    if animation.action_blend_type == "COMBINE":  # if not, somebody has chosen otherwise since
+        animation.action_blend_type = record.blend
+    _put_back(block, record.before)
+    if record.made and animation.action is None and not len(animation.nla_tracks) and not len(animation.drivers):
+        block.animation_data_clear()
+    block.update_tag()
+
+
+def _discard(block: Any, track: Any) -> None:
+    """Remove a track of the layer's, and its actions unless they are used elsewhere."""
+    gone = life_records.actions(track)
+    block.animation_data.nla_tracks.remove(track)
+    for action in gone:
+        if action.users - int(action.use_fake_user) <= 0:
+            bpy.data.actions.remove(action)
+
+
+def _put_back(block: Any, before: Mapping[Address, float]) -> None:
+    """Give properties that the layer alone has animated their values again."""
+    present = api.fcurve_table(api.find_place(block))
+    for address, value in before.items():
+        if address in present:
+            continue  # it was keyed since
+        try:
+            set_property(block, *address, value)
+        except (ValueError, AttributeError):
+            continue  # the key or the bone is gone

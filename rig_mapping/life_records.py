@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the life layer was made of, and what it has changed: kept on its action until it is removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+from .life import FULL, Amounts
+from .records import Address
+
+PROPERTY = "facescript_life"
+
+
+@dataclass(frozen=True)
+class Take:
+    """What a layer is made of: its range of frames, seed and amounts."""
+
+    start: int
+    end: int
+    seed: int
+    amounts: Amounts
+
+
+# Of a record that cannot be read.
+NO_TAKE = Take(0, 0, 0, FULL)
+
+
+@dataclass(frozen=True)
+class LifeRecord:
+    """One datablock's layer.
+
+    `take`: what it was made of. What was before: `blend`, how the active action was blended;
+    `made`, whether the animation data was made for the layer; `default`, the value that Blender, whose versions
+    differ, took for a shape key's default; `before`, the values of the properties that only the layer animates.
+    """
+
+    take: Take = NO_TAKE
+    blend: str = "REPLACE"
+    made: bool = False
+    default: float = 0.0
+    before: Mapping[Address, float] = field(default_factory=dict)
+
+
+def find_track(datablock: Any) -> Any:
+    """The layer's NLA track on a datablock, or None: it is known by its action, whatever it is named."""
+    animation = datablock.animation_data
+    for track in animation.nla_tracks if animation is not None else ():
+        if any(strip.action is not None and PROPERTY in strip.action for strip in track.strips):
+            return track
+    return None
+
+
+def actions(track: Any) -> list[Any]:
+    """The layer's actions on its track: one, unless its strip was split."""
+    found = [s.action for s in track.strips if s.action is not None and PROPERTY in s.action]
+    return list({action.as_pointer(): action for action in found}.values())
+
+
+def load(datablock: Any) -> LifeRecord | None:
+    """The record of a datablock, or None if it has no layer. One that cannot be read counts as an empty one."""
+    track = find_track(datablock)
+    if track is None:
+        return None
+    try:
+        data = json.loads(actions(track)[0][PROPERTY])
+        start, end, seed = (int(data[name]) for name in ("start", "end", "seed"))
+        take = Take(start, end, seed, Amounts(*(min(max(float(share), 0.0), 1.0) for share in data["amounts"])))
+        before = {(str(path), int(index)): float(value) for path, index, value in data["before"]}
+        return LifeRecord(take, str(data["blend"]), bool(data["made"]), float(data["default"]), before)
+    except (TypeError, ValueError, KeyError):
+        return LifeRecord()
+
+
+def save(action: Any, record: LifeRecord) -> None:
+    """Keep a record on the layer's action."""
+    take = record.take
+    rows = [[path, index, value] for (path, index), value in record.before.items()]
+    data = {"start": take.start, "end": take.end, "seed": take.seed, "amounts": astuple(take.amounts)}
+    data |= {"blend": record.blend, "made": record.made, "default": record.default, "before": rows}
+    action[PROPERTY] = json.dumps(data, separators=(",", ":"))
+
+
+def standing(datablock: Any, path: str, index: int) -> float | None:
+    """The value that a property had before the layer, if nothing but the layer animates it; else None."""
+    record = load(datablock)
+    return None if record is None else record.before.get((path, index))
