@@ -16,6 +16,7 @@ import numpy as np
 
 from ..inference.examples import Examples
 from ..inference.options import QUANTIZATION_CHOICES, ModelOptions
+from ..inference.plain_words import describe
 from ..inference.runtime import Runtime
 from ..inference.worker import backends, engine
 from ..performance import FacescriptError, Performance
@@ -49,6 +50,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py evaluate", description=__doc__)
     parser.add_argument("--part", choices=("test", "dev"), default="test", help="of the corpus")
     parser.add_argument("--acting", action="store_true", help="the acting checks, from scripts, in place of the poses")
+    parser.add_argument("--words", action="store_true", help="also poses read back from their own plain words")
     parser.add_argument("--no-baselines", action="store_true", help="only the embedded model")
     parser.add_argument("--no-embedded", action="store_true", help="only the baselines")
     parser.add_argument(
@@ -140,7 +142,7 @@ def poses(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     judge = evaluator.load(parts.train, parts.dev, embed)
     systems = [] if options.no_baselines else list(baselines.make(parts.train, parts.dev, embed))
     if not options.no_embedded:
-        systems += embedded(options.quantizations)
+        systems += embedded(options.quantizations, options.words)
     found = {system.name: system.poses(asked) for system in systems}
     notes = {system.name: system.note for system in systems}
 
@@ -163,8 +165,11 @@ def poses(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield from _shown(results, f"{options.part}, sample of {len(rows.texts)}")
 
 
-def embedded(quantizations: Sequence[str]) -> Iterator[System]:
-    """The shipped model in each quantization, through the product's own path."""
+def embedded(quantizations: Sequence[str], words: bool = False) -> Iterator[System]:
+    """The shipped model in each quantization, through the product's own path.
+
+    With `words` also from what `plain_words` says of the true poses, in place of the corpus's descriptions.
+    """
     for quantization in quantizations:
         backend = backends.make(ModelOptions("embedded", quantization=quantization), Runtime(RUNTIME).models)
         yield System(
@@ -172,6 +177,20 @@ def embedded(quantizations: Sequence[str]) -> Iterator[System]:
             backend.label,
             lambda performances, backend=backend: baselines.posed(backend, performances),  # type: ignore[misc]
         )
+        if words:
+            yield System(
+                f"plain words {quantization}",
+                "the true poses in plain words, read back",
+                lambda performances, backend=backend: baselines.posed(  # type: ignore[misc]
+                    backend, [in_plain_words(performance) for performance in performances]
+                ),
+            )
+
+
+def in_plain_words(performance: Performance) -> Performance:
+    """The performance with what `plain_words` says of each pose as its description."""
+    said = [replace(keyframe, text=describe(keyframe.pose)) for keyframe in performance.keyframes]
+    return replace(performance, keyframes=tuple(said))
 
 
 def sanity(rows: Rows, judge: Evaluator) -> Iterator[Result]:
