@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,6 +18,9 @@ from ..rig_mapping import blender_api
 from ..rig_mapping.targets import Target
 from . import faces
 from .session import session
+
+# Seconds without a word on the console.
+_SILENCE = 3.0
 
 
 class Step(NamedTuple):
@@ -108,8 +112,7 @@ class Maker:
             return set(getattr(operators.facescript, name)("INVOKE_DEFAULT", **kept))
         self._work = self._steps(context)
         try:
-            for _ in self._work:
-                pass
+            _say_now_and_then(self._work)
         except FacescriptError as error:
             return self._fail(error)
         return {"FINISHED"}
@@ -136,7 +139,7 @@ class Maker:
             return self._fail(error)
         context.window_manager.progress_begin(0, step.total)
         context.window_manager.progress_update(step.done)
-        context.workspace.status_text_set(f"{step.what}: {step.done} of {step.total}.  Esc stops")
+        context.workspace.status_text_set(f"{step.what} {step.done} of {step.total}.  Esc stops")
         return {"RUNNING_MODAL"}
 
     def _end(self, context: bpy.types.Context) -> None:
@@ -171,6 +174,15 @@ class Maker:
         session().fail(error)
         self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
         return {"CANCELLED"}
+
+
+def _say_now_and_then(steps: Iterator[Step]) -> None:
+    """Take the steps; without a window, with a line on the console every few seconds."""
+    said = time.monotonic()
+    for step in steps:
+        if bpy.app.background and time.monotonic() - said > _SILENCE:
+            said = time.monotonic()
+            print(f"{step.what} {step.done} of {step.total}", flush=True)
 
 
 def _why_not(context: bpy.types.Context) -> str:
