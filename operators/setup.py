@@ -94,7 +94,10 @@ class FACESCRIPT_OT_cancel_set_up(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only while a set-up is running."""
-        return session().setup is not None
+        if session().setup is None:
+            cls.poll_message_set("No set-up is running")
+            return False
+        return True
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         job = session().setup
