@@ -290,6 +290,7 @@ def new_action(name: str, datablock: Any) -> Place:
 def new_strip(track: Any, name: str, start: int, place: Place) -> Any:
     """A strip at a frame of an NLA track that plays an action, and of it the slot."""
     strip = track.strips.new(name, start, place.action)
+    strip.name = name  # 4.3 names it after the action
     if place.slot is not None:
         strip.action_slot = place.slot
     return strip

@@ -194,7 +194,7 @@ def _around(
 
 
 def outer(control: RotationControl, frames: Frames | Array) -> Array:
-    """The rotation in front of a control's own turns at frames (N,): (N, 3, 3), or (1, 3, 3) if it is the same at all.
+    """The rotation in front of a control's own turns at frames (N,): (N, 3, 3), or (1, 3, 3) if it never changes.
 
     With it, `outer @ turn @ outer.T @ shown` is what the property shows, turned by one more turn in the control's
     space.
