@@ -15,8 +15,10 @@ from . import (
     generate,
     preview,
     properties,
+    regenerate,
     session,
     setup,
+    shaping,
 )
 
 # In the order in which they are registered.
@@ -24,6 +26,8 @@ _MODULES = (properties, session, faces, add_face, files, following)
 _CLASSES = (
     *generate.CLASSES,
     *beats.CLASSES,
+    *shaping.CLASSES,
+    *regenerate.CLASSES,
     *emotions.CLASSES,
     *files.CLASSES,
     *preview.CLASSES,

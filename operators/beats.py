@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
+from ..inference.plain_words import describe
 from ..performance import FacescriptError, beat_list
 from ..performance.beat_list import ShapedBeat
 from ..rig_mapping import timeline
@@ -82,7 +83,7 @@ class FACESCRIPT_OT_insert_beat(BeatOperator, bpy.types.Operator):
     def change(self, desk: Desk, context: bpy.types.Context) -> str | None:
         frame = context.scene.frame_current
         pose = timeline.read_pose(desk.target, frame)
-        text = f"As at frame {frame}"
+        text = describe(pose)
         beats = beat_list.insert(desk.beats, frame, ShapedBeat(frame, text, pose, posed=text))
         added = next(b for b in beat_list.numbered(beats) if b.key not in {old.key for old in desk.beats})
         desk.write(beats, select=added.key)

@@ -20,12 +20,15 @@ from ..performance import HEAD_CHANNELS, Brief, FacescriptError, Performance, Po
 from ..performance.beat_list import Beats, ShapedBeat
 from ..rig_mapping import curves, hand_edits, timeline
 from ..rig_mapping.carry import Carry, anchors
+from ..rig_mapping.steps import Steps, finish
 from ..rig_mapping.styles import Style
 from ..rig_mapping.styles import get as get_style
-from ..rig_mapping.targets import Target, find_target
+from ..rig_mapping.targets import Target
 from . import faces, markers
 from .session import session
 
+# Rows of the list that are looked at in one step.
+_ROWS = 25
 _HEAD_OFF = dict.fromkeys(HEAD_CHANNELS, 0.0)
 
 
@@ -57,27 +60,33 @@ def _strengths(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(min(shaping.STRONGEST, float(value)) for value in values)
 
 
-def keep_beats(face: Any, beats: Beats, fps: float) -> None:
+def _keep_beats(face: Any, beats: Beats, fps: float) -> Steps[None]:
     """Make the list say what `beats` say. Rows keep their markers by the beats' numbers."""
     names = {row.key: row.marker for row in face.beats}
-    with session().quiet():
-        while len(face.beats) > len(beats):
-            face.beats.remove(len(face.beats) - 1)
-        while len(face.beats) < len(beats):
-            face.beats.add()
-        for row, beat in zip(face.beats, beats, strict=True):
-            _set(row, key=beat.key, frame=beat.frame, written_frame=beat.frame, text=beat.text, posed=beat.posed)
-            _set(row, time=(beat.frame - beats[0].frame) / fps, marker=names.get(beat.key, ""))
-            _set(row, strength=beat.strength, written_strength=beat.strength)
-            _set(row, locked=beat.locked, by_hand=beat.by_hand)
-            # Most beats are as they were read.
-            if not row.pose or _pose(row.pose) is not beat.pose:
-                row.pose = json.dumps(beat.pose.active(1e-4))
-            for name in ("regions", "written_regions"):
-                if tuple(getattr(row, name)) != beat.regions:
-                    setattr(row, name, beat.regions)
-        if face.active_beat >= len(beats):
+    while len(face.beats) > len(beats):
+        face.beats.remove(len(face.beats) - 1)
+    while len(face.beats) < len(beats):
+        face.beats.add()
+    for number, beat in enumerate(beats):
+        with session().quiet():
+            _keep(face.beats[number], beat, names.get(beat.key, ""), (beat.frame - beats[0].frame) / fps)
+        if number % _ROWS == 0:
+            yield
+    if face.active_beat >= len(beats):
+        with session().quiet():
             face.active_beat = max(0, len(beats) - 1)
+
+
+def _keep(row: Any, beat: ShapedBeat, marker: str, time: float) -> None:
+    _set(row, key=beat.key, frame=beat.frame, written_frame=beat.frame, text=beat.text, posed=beat.posed)
+    _set(row, time=time, marker=marker, locked=beat.locked, by_hand=beat.by_hand)
+    _set(row, strength=beat.strength, written_strength=beat.strength)
+    # Most beats are as they were read.
+    if not row.pose or _pose(row.pose) is not beat.pose:
+        row.pose = json.dumps(beat.pose.active(1e-4))
+    for name in ("regions", "written_regions"):
+        if tuple(getattr(row, name)) != beat.regions:
+            setattr(row, name, beat.regions)
 
 
 def _set(row: Any, **values: Any) -> None:
@@ -126,29 +135,36 @@ class Desk:
     def write(self, beats: Beats, *, dropped: Collection[int] = (), select: int | None = None) -> timeline.WriteReport:
         """Put other beats on the timeline; keys by hand of the beats numbered `dropped` go. `select` is the number of
         the beat to select. All or nothing; raises FacescriptError as `timeline.write` does."""
+        return finish(self.write_steps(beats, dropped=dropped, select=select))
+
+    def write_steps(
+        self, beats: Beats, *, dropped: Collection[int] = (), select: int | None = None
+    ) -> Steps[timeline.WriteReport]:
+        """`write`, in small steps."""
         self.face.check_editable()
         beats = beat_list.numbered(beats)
-        report = timeline.write(
-            self.target,
-            self.shown(beats),
-            start_frame=beats[0].frame,
-            style=self.style,
-            fps=self.fps,
-            carry=self._carry(beats, frozenset(dropped)),
+        shown = yield from self.shown_steps(beats)
+        carry = yield from self._carry(beats, frozenset(dropped))
+        report = yield from timeline.write_steps(
+            self.target, shown, start_frame=beats[0].frame, style=self.style, fps=self.fps, carry=carry
         )
-        self.keep(beats, select)
+        yield from self.keep_steps(beats, select)
         self.note = " ".join(report.warnings)
         return report
 
     def keep(self, beats: Beats, select: int | None = None) -> None:
         """Make list and markers say what the timeline shows."""
+        finish(self.keep_steps(beats, select))
+
+    def keep_steps(self, beats: Beats, select: int | None = None) -> Steps[None]:
+        """`keep`, in small steps."""
         face, wanted = self.face, {beat.key for beat in beats}
         markers.remove(self.scene, [row.marker for row in face.beats if row.key not in wanted])
-        keep_beats(face, beats, self.fps)
+        yield from _keep_beats(face, beats, self.fps)
         face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
         if face.show_markers:
-            with session().quiet():
-                markers.place(self.scene, face.beats)
+            for _ in markers.place(self.scene, face.beats):
+                yield
         if select is not None:
             numbers = [beat.key for beat in beats]
             if select in numbers:
@@ -156,17 +172,26 @@ class Desk:
                     face.active_beat = numbers.index(select)
         self.beats, self.dragged = beats, {}
 
-    def _carry(self, after: Beats, dropped: frozenset[int]) -> Carry | None:
+    def shown_steps(self, beats: Beats) -> Steps[Performance]:
+        """`shown`, in small steps."""
+        for number, beat in enumerate(beats):
+            _ = beat.shown  # kept with the beat
+            if number % _ROWS == 0:
+                yield
+        return self.shown(beats)
+
+    def _carry(self, after: Beats, dropped: frozenset[int]) -> Steps[Carry | None]:
         before = self.beats
         if not before:
             return None
+        shown = yield from self.shown_steps(before)
         frames = np.array([b.frame for b in before], dtype=np.int64)
         there = {b.key: b for b in after}
         same = [(b, there[b.key]) for b in before if b.key in there]
         now = [there[b.key].frame if b.key in there else -1 for b in before]
         reshaped = [i for i, b in enumerate(before) if b.key in there and there[b.key].shown != b.shown]
         return Carry(
-            before=self.shown(before),
+            before=shown,
             frames=frames,
             anchors=anchors([b.frame for b, _ in same], [b.frame for _, b in same]),
             spans=curves.beat_spans(frames, self.style, self.fps),
@@ -190,6 +215,7 @@ def open_desk(context: bpy.types.Context) -> Desk:
 
 def opened(target: Target, face: Any, scene: Any) -> Desk:
     """A face, ready for an edit: what was done by hand since is taken in first. Raises FacescriptError."""
+    session().settle()
     desk = Desk.of(target, face, scene)
     if desk.beats:
         follow(desk)
@@ -198,7 +224,7 @@ def opened(target: Target, face: Any, scene: Any) -> Desk:
 
 def of_object(obj: Any, scene: Any) -> Desk:
     """The face whose settings are kept on `obj`, ready for an edit. Raises FacescriptError."""
-    target = find_target(obj)
+    target = faces.target_of(obj)
     return opened(target, faces.settings_of(target), scene)
 
 
@@ -209,11 +235,17 @@ def follow(desk: Desk) -> bool:
     pose that was changed by hand becomes the beat's own, which is locked then; one whose lock was opened is
     Facescript's again, and has its keys written anew. Strengths that were changed in the list are written.
     """
+    return finish(follow_steps(desk))
+
+
+def follow_steps(desk: Desk) -> Steps[bool]:
+    """`follow`, in small steps."""
     face, beats = desk.face, desk.beats
     frames = np.array([b.frame for b in beats], dtype=np.int64)
     # Changed frame rates leave beats on their frames.
     spans = curves.beat_spans(frames, desk.style, desk.fps)
-    edits = hand_edits.find(desk.target, desk.shown(beats), frames, spans)
+    shown = yield from desk.shown_steps(beats)
+    edits = yield from hand_edits.find_steps(desk.target, shown, frames, spans)
     marked = markers.find(desk.scene, face.beats) if face.show_markers else {}
     released = {row.key for row in face.beats if row.by_hand and not row.locked}
     dragged = {beats[i].key: round(beats[i].frame + distance) for i, distance in edits.moves.items()}
@@ -230,11 +262,11 @@ def follow(desk: Desk) -> bool:
     _adopt(face, marked)
     if not (dragged or pulled or shaped or released):
         # Only the list has to learn of it: the keys are as the animator wants them.
-        desk.keep(desk.beats)
+        yield from desk.keep_steps(desk.beats)
         return True
     after = tuple(replace(b, **shaped.get(b.key, {})) for b in desk.beats)
     after = tuple(replace(b, by_hand=False, locked=False) if b.key in released else b for b in after)
-    desk.write(beat_list.moved(after, pulled), dropped=released)
+    yield from desk.write_steps(beat_list.moved(after, pulled), dropped=released)
     return True
 
 

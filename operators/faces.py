@@ -39,6 +39,16 @@ def active_face(context: bpy.types.Context) -> tuple[Target, Any]:
     return target, settings_of(target)
 
 
+def target_of(obj: Any) -> Target:
+    """The face that an object belongs to: as it was found last if nothing of it has changed, else found anew.
+
+    Raises FacescriptError if there is none.
+    """
+    found = _memory.found
+    known = found is not None and obj == bpy.context.view_layer.objects.active and found.key == _key(bpy.context)
+    return found.target if known and found and found.target else find_target(obj)
+
+
 def settings_of(target: Target) -> Any:
     """Where a face's script and beats are kept: on its first mesh."""
     return target.meshes[0].object.find().facescript

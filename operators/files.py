@@ -13,8 +13,9 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..performance import FacescriptError, jsonl, live_link
 from ..rig_mapping import curves, styles, timeline
+from ..rig_mapping.steps import finish
 from . import faces
-from .generate import busy_reason, write
+from .generate import busy_reason, write_steps
 from .session import session
 
 
@@ -71,7 +72,7 @@ class FACESCRIPT_OT_import_performance(_FaceFile, bpy.types.Operator, ImportHelp
         if brief.script:
             face.text, face.script, face.background, face.emotion = None, brief.script, brief.background, brief.emotion
         try:
-            write(context.scene.name, target, performance, path.name, "Import Performance")
+            finish(write_steps(context.scene.name, target, performance, path.name, "Import Performance"))
         except FacescriptError:
             for name, value in kept.items():
                 setattr(face, name, value)

@@ -15,13 +15,12 @@ from bpy.app.handlers import persistent
 
 from ..performance import FacescriptError
 from ..rig_mapping import hand_edits, timeline
+from ..rig_mapping.steps import Steps, advance
 from . import desk, faces
-from .session import redraw, session
+from .session import SLICE, dragging, redraw, session
 
 # Seconds between two looks: what was dragged has come along when the hand has left the mouse.
 _REST = 0.3
-# Operators that hold on to keys or markers while they run.
-_DRAGS = ("TRANSFORM_OT", "MARKER_OT", "ACTION_OT", "GRAPH_OT", "ANIM_OT", "NLA_OT", "POSE_OT", "OBJECT_OT")
 
 
 class Follower:
@@ -31,8 +30,15 @@ class Follower:
         self._seen: tuple[Any, ...] = ()
         self._settled: tuple[Any, ...] = ()
 
-    def look(self) -> None:
-        """Follow if something has changed, and is at rest since the last look."""
+    def look(self) -> float:
+        """Follow if something has changed, and is at rest since the last look; seconds until the next look."""
+        if session().following is not None:
+            self._go_on(session().following)
+        else:
+            self._begin()
+        return 0.0 if session().following is not None and not dragging() else _REST
+
+    def _begin(self) -> None:
         found = faces.remembered(bpy.context)
         scene = bpy.context.scene
         if found is None or found.target is None or scene is None or _hands_on():
@@ -43,17 +49,22 @@ class Follower:
                 return
             now = _look_of(found.target, face, scene)
             at_rest, self._seen = now == self._seen, now
-            if not at_rest or now == self._settled:
+            if at_rest and now != self._settled:
+                self._settled = now
+                session().following = desk.follow_steps(desk.Desk.of(found.target, face, scene))
+        except FacescriptError as error:
+            session().fail(error)
+            redraw()
+
+    def _go_on(self, steps: Steps[bool]) -> None:
+        try:
+            if dragging() or advance(steps, SLICE):
                 return
-            changed = desk.follow(desk.Desk.of(found.target, face, scene))
-            self._settled = self._seen = _look_of(found.target, face, scene)
         except FacescriptError as error:
             # Once: it is looked at again when something changes.
-            self._settled = self._seen
             session().fail(error)
-            changed = True
-        if changed:
-            redraw()
+        session().following = None
+        redraw()
 
 
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:
@@ -65,19 +76,16 @@ def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:
 
 
 def _hands_on() -> bool:
-    """Whether something is being dragged or played: its data must not be touched then."""
+    """Whether something is being generated, dragged or played."""
     windows = bpy.context.window_manager.windows
-    if session().busy or any(window.screen.is_animation_playing for window in windows):
-        return True
-    return any(op.bl_idname.startswith(_DRAGS) for window in windows for op in window.modal_operators)
+    return session().busy or dragging() or any(window.screen.is_animation_playing for window in windows)
 
 
 _follower = Follower()
 
 
 def _tick() -> float:
-    _follower.look()
-    return _REST
+    return _follower.look()
 
 
 @persistent  # type: ignore[untyped-decorator]

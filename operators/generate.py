@@ -16,10 +16,11 @@ from ..inference.script import read_script
 from ..inference.timing import SHORTEST, schedule
 from ..performance import CHANNELS, HEAD_CHANNELS, FacescriptError, Performance, beat_list, jsonl
 from ..rig_mapping import timeline
+from ..rig_mapping.steps import Steps
 from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
 from . import faces, preferences
-from .desk import merged, opened
+from .desk import Desk, follow_steps, merged
 from .properties import STYLE_ITEMS
 from .session import TICK, redraw, session, watch
 
@@ -131,15 +132,15 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
             face.text = None
         scene = context.scene.name
 
-        def finish(made: Collector) -> None:
-            write(scene, target, made.performance(), made.label, "Generate Performance")
+        def finish(made: Collector) -> Steps[None]:
+            yield from write_steps(scene, target, made.performance(), made.label, "Generate Performance")
 
         options = preferences.model_options(context)
         session().start(runtime, "generate", brief, options, face.seed, target.name, finish)
         redraw()
 
 
-def write(scene_name: str, target: Target, performance: Performance, label: str, message: str) -> None:
+def write_steps(scene_name: str, target: Target, performance: Performance, label: str, message: str) -> Steps[None]:
     """Write a performance to the timeline and the face's list of beats, as one step of undo named `message`.
 
     Raises FacescriptError, with the scene as it was, if the face or the scene is gone or cannot be written.
@@ -149,17 +150,18 @@ def write(scene_name: str, target: Target, performance: Performance, label: str,
         raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
     face = faces.settings_of(target)
     face.check_editable()
-    desk = opened(target, face, scene)
+    desk = Desk.of(target, face, scene)
+    if desk.beats:
+        yield from follow_steps(desk)
     frames = timeline.beat_frames(performance, desk.fps, face.start_frame)
     locked = [beat for beat in desk.beats if beat.locked]
     made = beat_list.from_performance(performance, [int(frame) for frame in frames])
     desk.brief = performance.brief
-    report = desk.write(merged(locked, made, round(SHORTEST / 2 * desk.fps)))
+    report = yield from desk.write_steps(merged(locked, made, round(SHORTEST / 2 * desk.fps)))
     face.model = label
     with session().quiet():
         face.active_beat = 0
     session().note = _summary(scene, report, len(locked))
-    faces.forget()
     push_undo(message)
 
 

@@ -7,7 +7,7 @@ own in the scene, which the beat remembers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,19 +25,23 @@ class Found:
     renamed: str = ""
 
 
-def place(scene: bpy.types.Scene, beats: Iterable[Any]) -> None:
-    """Put a marker at each beat (`FACESCRIPT_PG_beat`), making those that are missing."""
+def place(scene: bpy.types.Scene, beats: Iterable[Any]) -> Iterator[None]:
+    """Put a marker at each beat (`FACESCRIPT_PG_beat`), making those that are missing; yields after each."""
     markers = scene.timeline_markers
+    # Looking each one up by its name would walk all of them.
+    known = {marker.name: marker for marker in markers}
     for beat in beats:
-        marker = markers.get(beat.marker) if beat.marker else None
+        marker = known.get(beat.marker) if beat.marker else None
         if marker is None:
             marker = markers.new("", frame=beat.frame)
         if marker.frame != beat.frame:
             marker.frame = beat.frame
         wanted = _short(beat.text)
         if not beat.marker or marker.name != beat.marker or not _names(beat.marker, wanted):
-            marker.name = _free(scene, wanted, marker)
-            beat.marker = marker.name
+            known.pop(marker.name, None)
+            marker.name = beat.marker = _free(wanted, known)
+            known[marker.name] = marker
+        yield
 
 
 def remove(scene: bpy.types.Scene, names: Iterable[str]) -> None:
@@ -82,8 +86,7 @@ def _names(name: str, wanted: str) -> bool:
     return name == wanted or (stem == wanted and number.isdigit())
 
 
-def _free(scene: bpy.types.Scene, wanted: str, marker: Any) -> str:
-    taken = {other.name for other in scene.timeline_markers if other != marker}
+def _free(wanted: str, taken: Collection[str]) -> str:
     name, number = wanted, 1
     while name in taken:
         number += 1

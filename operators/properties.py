@@ -172,7 +172,7 @@ def _jump(face: Any, context: bpy.types.Context) -> None:
 def _marked(face: Any, context: bpy.types.Context) -> None:
     with session().quiet():
         if face.show_markers:
-            markers.place(context.scene, face.beats)
+            list(markers.place(context.scene, face.beats))
         else:
             markers.remove(context.scene, [beat.marker for beat in face.beats])
             for beat in face.beats:

@@ -21,9 +21,10 @@ from ..inference.plain_words import describe
 from ..performance import Beat, Brief, FacescriptError, Keyframe, beat_list
 from ..performance.beat_list import ShapedBeat
 from ..performance.model import MAX_TEXT
+from ..rig_mapping.steps import Steps, finish
 from . import faces, preferences
 from .beats import BeatOperator
-from .desk import Desk, of_object, open_desk
+from .desk import Desk, follow_steps, of_object, open_desk
 from .generate import push_undo, usable_runtime, wait
 from .session import redraw, session, watch
 
@@ -77,21 +78,21 @@ class _Asking(BeatOperator):
         context: bpy.types.Context,
         kind: str,
         brief: Brief,
-        finish: Callable[[Desk, tuple[Keyframe, ...]], None],
+        finish: Callable[[Desk, tuple[Keyframe, ...]], Steps[Any]],
         **more: Any,
     ) -> None:
         """Start a request; `finish` gets the desk as it is then, and what was made."""
-        obj, scene, message = desk.face.id_data.name, desk.scene.name, self.bl_label  # type: ignore[attr-defined]
+        scene, message = desk.scene.name, self.bl_label  # type: ignore[attr-defined]
 
-        def done(made: Collector) -> None:
-            found, where = bpy.data.objects.get(obj), bpy.data.scenes.get(scene)
-            if found is None or where is None:
-                raise FacescriptError("target_gone", f"The face {obj!r} is gone.", "Choose a face, and try again.")
-            now = of_object(found, where)
+        def done(made: Collector) -> Steps[None]:
+            where = bpy.data.scenes.get(scene)
+            if where is None:
+                raise FacescriptError("target_gone", f"The scene {scene!r} is gone.", "Choose a face, and try again.")
+            now = Desk.of(desk.target, faces.settings_of(desk.target), where)
+            yield from follow_steps(now)
             session().note = ""
-            finish(now, made.made())
+            yield from finish(now, made.made())
             now.face.model = made.label
-            faces.forget()
             push_undo(message)
 
         options = preferences.model_options(context)
@@ -132,16 +133,18 @@ class FACESCRIPT_OT_regenerate_beat(_Asking, bpy.types.Operator):
         if not beat.text.strip():
             raise FacescriptError("empty_script", "The beat has no description.", "Say what the face does.")
 
-        def finish(now: Desk, made: tuple[Keyframe, ...]) -> None:
+        def made_anew(now: Desk, made: tuple[Keyframe, ...]) -> Steps[Any]:
             place = _place(now, beat.key)
-            now.write(beat_list.changed(now.beats, place, lambda b: _made(b, made[0])), select=beat.key)
+            yield from now.write_steps(
+                beat_list.changed(now.beats, place, lambda b: _made(b, made[0])), select=beat.key
+            )
 
         if beat.edited:
-            self.send(desk, context, "pose_some", context_of(desk), finish, at=(desk.index,))
+            self.send(desk, context, "pose_some", context_of(desk), made_anew, at=(desk.index,))
             return
         row.take += 1
         seed = desk.face.seed + row.take
-        self.send(desk, context, "alternatives", context_of(desk), finish, at=(desk.index,), count=1, seed=seed)
+        self.send(desk, context, "alternatives", context_of(desk), made_anew, at=(desk.index,), count=1, seed=seed)
 
 
 class FACESCRIPT_OT_regenerate_unlocked(_Asking, bpy.types.Operator):
@@ -156,13 +159,13 @@ class FACESCRIPT_OT_regenerate_unlocked(_Asking, bpy.types.Operator):
             raise FacescriptError("locked_beat", "Every beat is locked.", "Open the locks of some.")
         places = tuple(_place(desk, key) for key in free)
 
-        def finish(now: Desk, made: tuple[Keyframe, ...]) -> None:
+        def made_anew(now: Desk, made: tuple[Keyframe, ...]) -> Steps[Any]:
             beats = now.beats
             for key, keyframe in zip(free, made, strict=True):
                 beats = tuple(_made(b, keyframe) if b.key == key else b for b in beats)
-            now.write(beats)
+            yield from now.write_steps(beats)
 
-        self.send(desk, context, "pose_some", context_of(desk), finish, at=places)
+        self.send(desk, context, "pose_some", context_of(desk), made_anew, at=places)
 
 
 class FACESCRIPT_OT_vary_beat(_Asking, bpy.types.Operator):
@@ -182,15 +185,15 @@ class FACESCRIPT_OT_vary_beat(_Asking, bpy.types.Operator):
         seed = desk.face.seed + row.take + 1
         row.take += self.count
 
-        def finish(now: Desk, made: tuple[Keyframe, ...]) -> None:
+        def made_anew(now: Desk, made: tuple[Keyframe, ...]) -> Steps[Any]:
             here = now.beats[_place(now, beat.key)]
-            show_variations(now, here, [_made(here, keyframe) for keyframe in made])
+            yield from show_variations(now, here, [_made(here, keyframe) for keyframe in made])
 
         brief = context_of(desk)
-        self.send(desk, context, "alternatives", brief, finish, at=(desk.index,), count=self.count, seed=seed)
+        self.send(desk, context, "alternatives", brief, made_anew, at=(desk.index,), count=self.count, seed=seed)
 
 
-def show_variations(desk: Desk, beat: ShapedBeat, others: Sequence[ShapedBeat]) -> None:
+def show_variations(desk: Desk, beat: ShapedBeat, others: Sequence[ShapedBeat]) -> Steps[Any]:
     """List a beat and its other takes, and show the first of them."""
     face = desk.face
     with session().quiet():
@@ -200,13 +203,15 @@ def show_variations(desk: Desk, beat: ShapedBeat, others: Sequence[ShapedBeat]) 
             row.text, row.posed, row.pose = one.text, one.posed, json.dumps(one.pose.active(1e-4))
         face.varied = beat.key
         face.active_variation = min(1, len(others))
-    _show(desk, face.active_variation)
+    yield from _show(desk, face.active_variation)
 
 
-def _show(desk: Desk, number: int) -> None:
+def _show(desk: Desk, number: int) -> Steps[Any]:
     row = desk.face.variations[number]
     place = _place(desk, desk.face.varied)
-    desk.write(beat_list.changed(desk.beats, place, lambda b: replace(b, **row.what())), select=desk.face.varied)
+    yield from desk.write_steps(
+        beat_list.changed(desk.beats, place, lambda b: replace(b, **row.what())), select=desk.face.varied
+    )
 
 
 def variation_chosen(face: Any) -> None:
@@ -214,7 +219,7 @@ def variation_chosen(face: Any) -> None:
     if session().quieted or not 0 <= face.active_variation < len(face.variations):
         return
     try:
-        _show(of_object(face.id_data, bpy.context.scene), face.active_variation)
+        finish(_show(of_object(face.id_data, bpy.context.scene), face.active_variation))
     except FacescriptError as error:
         session().fail(error)
 
@@ -234,7 +239,7 @@ class FACESCRIPT_OT_keep_variation(BeatOperator, bpy.types.Operator):
         if not len(face.variations):
             raise FacescriptError("variations", "No variations are shown.", "Press Variations first.")
         if self.discard and any(beat.key == face.varied for beat in desk.beats):
-            _show(desk, 0)
+            finish(_show(desk, 0))
         face.variations.clear()
         return None
 
@@ -253,30 +258,30 @@ class FACESCRIPT_OT_adjust_beat(_Asking, bpy.types.Operator):
         words = (self.words or desk.face.adjustment).strip()
         beat = desk.beats[desk.index]
         steps = adjusting.read_adjustment(words)
-        phrases = adjusting.phrases(steps)
-        if not phrases:
-            _adjust(desk, beat.key, words, steps, ())
+        if not adjusting.phrases(steps):
+            finish(_adjust(desk, beat.key, words, steps, ()))
             push_undo(self.bl_label)
             return
         # Each phrase is read for itself: what a tired face looks like, whatever this one is at.
-        brief = Brief("", "", "", beats=tuple(Beat(float(i), phrase) for i, phrase in enumerate(phrases)))
 
-        def finish(now: Desk, made: tuple[Keyframe, ...]) -> None:
-            _adjust(now, beat.key, words, steps, made)
+        def adjusted(now: Desk, made: tuple[Keyframe, ...]) -> Steps[Any]:
+            yield from _adjust(now, beat.key, words, steps, made)
 
-        self.send(desk, context, "pose_each", brief, finish)
+        self.send(desk, context, "pose_each", adjusting.phrases_brief(steps), adjusted)
 
 
-def _adjust(desk: Desk, key: int, words: str, steps: Any, made: tuple[Keyframe, ...]) -> None:
+def _adjust(
+    desk: Desk, key: int, words: str, steps: Sequence[adjusting.Step], made: tuple[Keyframe, ...]
+) -> Steps[Any]:
     place = _place(desk, key)
 
     def change(beat: ShapedBeat) -> ShapedBeat:
-        pose = adjusting.apply(beat.shown, steps, [keyframe.pose for keyframe in made])
+        pose = adjusting.apply(beat.shown, steps, {keyframe.text: keyframe.pose for keyframe in made})
         text = f"{beat.text.rstrip('.;, ')}; {words}"[:MAX_TEXT]
         # A description that was edited and not yet posed stays to be posed.
         return beat_list.set_pose(beat, pose, text=text, posed=beat.posed if beat.edited else text)
 
-    desk.write(beat_list.changed(desk.beats, place, change), select=key)
+    yield from desk.write_steps(beat_list.changed(desk.beats, place, change), select=key)
     with session().quiet():
         desk.face.adjustment = ""
 

@@ -23,9 +23,16 @@ from ..inference.protocol import Cancelled, Done
 from ..inference.runtime import Runtime, child_environment
 from ..inference.runtime_setup import SetupEvent, SetupJob
 from ..performance import Brief, FacescriptError
+from ..rig_mapping.steps import Steps, advance, finish
 
 # Seconds that a worker is given to stop a generation; one that is stuck, or loading a large model, is ended.
 PATIENCE = 5.0
+
+# Operators that hold on to keys or markers while they run.
+_DRAGS = ("TRANSFORM_OT", "MARKER_OT", "ACTION_OT", "GRAPH_OT", "ANIM_OT", "NLA_OT", "POSE_OT", "OBJECT_OT")
+
+# Seconds that a timer may write for before the window gets its turn.
+SLICE = 0.004
 
 # Seconds between two looks at the worker's events: fast enough to feel live, slow enough to cost nothing.
 TICK = 0.05
@@ -40,7 +47,7 @@ class Job:
 
     number: int
     collector: Collector
-    finish: Callable[[Collector], None]
+    finish: Callable[[Collector], Steps[None]]
     face: str
     stopping: float = 0.0
 
@@ -62,6 +69,8 @@ class Session:
         self.error: FacescriptError | None = None
         self.note = ""
         self._quiet = 0
+        self._writing: Steps[Any] | None = None
+        self.following: Steps[bool] | None = None
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -90,11 +99,11 @@ class Session:
         options: ModelOptions,
         seed: int,
         face: str,
-        finish: Callable[[Collector], None],
+        finish: Callable[[Collector], Steps[None]],
         at: tuple[int, ...] = (),
         count: int = 0,
     ) -> None:
-        """Send a request, as `inference.protocol` tells of them; `finish` is called with all that came when it is done.
+        """Send a request, as `inference.protocol` tells of them; `finish` writes what came when it is done.
 
         Raises FacescriptError if a generation is running already, or if the worker cannot be started.
         """
@@ -125,6 +134,8 @@ class Session:
         if job is None or self._client is None:
             return False
         try:
+            if self._writing is not None:
+                return self._write()
             for event in self._client.poll():
                 if getattr(event, "id", job.number) not in (0, job.number):
                     continue
@@ -133,18 +144,17 @@ class Session:
                     self.job, self.note = None, _CANCELLED
                     return False
                 if isinstance(event, Done):
-                    self.job = None
-                    job.finish(job.collector)
-                    return False
+                    self._writing = job.finish(job.collector)
+                    return True
         except FacescriptError as error:
-            self.job, self.error = None, error
+            self.job, self.error, self._writing = None, error, None
             if error.code in ("bad_answer", "worker_died"):
                 # Whatever it still says belongs to nobody.
                 self.stop_worker()
             return False
         except Exception as error:  # Anything else must not leave a generation that never ends.
             traceback.print_exc()
-            self.job = None
+            self.job, self._writing = None, None
             hint = "Please report this, with the lines of the system console."
             self.error = FacescriptError("internal", f"Writing the keyframes failed: {error}.", hint)
             return False
@@ -153,6 +163,31 @@ class Session:
             self.note = _CANCELLED
             return False
         return True
+
+    def _write(self) -> bool:
+        """Do a little of the writing; whether there is more."""
+        assert self._writing is not None
+        if dragging() or advance(self._writing, SLICE):
+            return True
+        self.job, self._writing = None, None
+        return False
+
+    @property
+    def writing(self) -> bool:
+        """Whether what was made is being written to the timeline."""
+        return self._writing is not None
+
+    def settle(self) -> None:
+        """Write at once what is still being written, before anything else is done to the timeline."""
+        waiting = [steps for steps in (self.following, self._writing) if steps is not None]
+        if self._writing is not None:
+            self.job = None
+        self.following = self._writing = None
+        for steps in waiting:
+            try:
+                finish(steps)
+            except FacescriptError as error:
+                self.error = error
 
     def start_setup(self, work: Callable[[Callable[[], bool]], Iterator[SetupEvent]]) -> None:
         """Start to set the runtime up, or to remove it, on a thread of its own."""
@@ -191,6 +226,11 @@ class Session:
     def stop_worker(self, patience: float = 2.0) -> None:
         """End the worker process, after `patience` seconds by force; the next generation starts another."""
         self.job = None
+        for steps in (self.following, self._writing):
+            if steps is not None:
+                # Takes back what was written of it.
+                steps.close()
+        self.following = self._writing = None
         if self._client:
             self._client.close(patience)
             self._client = None
@@ -203,6 +243,12 @@ def session() -> Session:
     """The session. Only while the extension is registered."""
     assert _session is not None
     return _session
+
+
+def dragging() -> bool:
+    """Whether something is being dragged: keys and markers must not be touched then."""
+    windows = bpy.context.window_manager.windows
+    return any(op.bl_idname.startswith(_DRAGS) for window in windows for op in window.modal_operators)
 
 
 def redraw() -> None:
@@ -225,6 +271,8 @@ def _tick() -> float | None:
     if _session is None:
         return None
     generating, setting_up = _session.step(), _session.step_setup()
+    if _session.writing:
+        return 0.0
     redraw()
     return TICK if generating or setting_up else None
 
@@ -240,17 +288,32 @@ def _stop(*_: Any) -> None:
         _session.note = "Another file was opened; the generation was stopped."
 
 
+@persistent  # type: ignore[untyped-decorator]
+def _settle(*_: Any) -> None:
+    if _session is not None:
+        _session.settle()
+
+
 def register() -> None:
     """Make the session."""
     global _session
     _session = Session()
     bpy.app.handlers.load_pre.append(_stop)
+    for handlers in _settling():
+        handlers.append(_settle)
+
+
+def _settling() -> tuple[Any, ...]:
+    """Before these, what is being written has to be whole."""
+    return bpy.app.handlers.save_pre, bpy.app.handlers.undo_pre, bpy.app.handlers.redo_pre
 
 
 def unregister() -> None:
     """End the worker and the session."""
     global _session
     bpy.app.handlers.load_pre.remove(_stop)
+    for handlers in _settling():
+        handlers.remove(_settle)
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     if _session:

@@ -67,7 +67,7 @@ class FACESCRIPT_OT_copy_pose(BeatOperator, bpy.types.Operator):
 
     bl_idname = "facescript.copy_pose"
     bl_label = "Copy Pose"
-    bl_options = {"REGISTER"}
+    bl_options = {"REGISTER"}  # type: ignore[assignment]
 
     def change(self, desk: Desk, context: bpy.types.Context) -> str | None:
         beat = desk.beats[desk.index]

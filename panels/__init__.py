@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import beats, preferences, sidebar
+from . import beats, motion, preferences, sidebar
 
-_CLASSES = (*preferences.CLASSES, *beats.CLASSES, *sidebar.CLASSES)
+_CLASSES = (*preferences.CLASSES, *sidebar.CLASSES, *beats.CLASSES, *motion.CLASSES)
 
 
 def register() -> None:

@@ -4,13 +4,28 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import bpy
 
+from ..operators import faces
 from ..operators.session import session
+from ..performance import FacescriptError
 
 # Pixels a letter takes at the interface's normal size, on average.
 _LETTER = 6.6
+
+
+def face_of(context: bpy.types.Context) -> Any:
+    """The settings of the face that was found, or None."""
+    found = faces.remembered(context)
+    if found is None or found.target is None:
+        return None
+    try:
+        return faces.settings_of(found.target)
+    except FacescriptError:
+        # Renamed or removed since it was found.
+        return None
 
 
 def paragraph(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE", lines: int = 6) -> None:

@@ -3,33 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ..operators import faces, preferences
 from ..operators.emotions import emotions
 from ..operators.session import session
 from ..performance import FacescriptError
-from .layout import draw_bar, draw_error, draw_setup, paragraph
+from .layout import draw_bar, draw_error, draw_setup, face_of, paragraph
 
 
-class _Sidebar:
+class Sidebar:
+    """Where all of it is."""
+
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Facescript"
-
-
-def _face(context: bpy.types.Context) -> Any:
-    """The settings of the face that was found, or None."""
-    found = faces.remembered(context)
-    if found is None or found.target is None:
-        return None
-    try:
-        return faces.settings_of(found.target)
-    except FacescriptError:
-        # Renamed or removed since it was found.
-        return None
 
 
 class FACESCRIPT_MT_emotions(bpy.types.Menu):
@@ -47,10 +35,11 @@ class FACESCRIPT_MT_emotions(bpy.types.Menu):
                 self.layout.operator("facescript.set_emotion", text=direction).emotion = direction
 
 
-class FACESCRIPT_PT_face(_Sidebar, bpy.types.Panel):
+class FACESCRIPT_PT_face(Sidebar, bpy.types.Panel):
     """The face that is performed on"""
 
     bl_idname = "FACESCRIPT_PT_face"
+    bl_order = 0
     bl_label = "Face"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -79,15 +68,16 @@ class FACESCRIPT_PT_face(_Sidebar, bpy.types.Panel):
             paragraph(layout, warning, width, "ERROR", lines=3)
 
 
-class FACESCRIPT_PT_script(_Sidebar, bpy.types.Panel):
+class FACESCRIPT_PT_script(Sidebar, bpy.types.Panel):
     """What is performed, and how"""
 
     bl_idname = "FACESCRIPT_PT_script"
+    bl_order = 1
     bl_label = "Script"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, width = self.layout, context.region.width
-        face = _face(context)
+        face = face_of(context)
         if face is None:
             layout.label(text="Choose a face first.")
             return
@@ -110,9 +100,7 @@ class FACESCRIPT_PT_script(_Sidebar, bpy.types.Panel):
         row.prop(face, "start_frame")
         row.operator("facescript.start_here", text="", icon="TIME")
         column.prop(face, "style")
-        row = column.row()
-        row.prop(face, "seed", text="Take")
-        row.prop(face, "move_head", text="Head", toggle=True)
+        column.prop(face, "seed")
         self._draw_generate(context, width)
 
     def _draw_generate(self, context: bpy.types.Context, width: int) -> None:
@@ -143,37 +131,11 @@ class FACESCRIPT_PT_script(_Sidebar, bpy.types.Panel):
             paragraph(layout, session().note, width, "INFO")
 
 
-class FACESCRIPT_PT_beats(_Sidebar, bpy.types.Panel):
-    """The beats that are on the timeline"""
-
-    bl_idname = "FACESCRIPT_PT_beats"
-    bl_label = "Beats"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, width = self.layout, context.region.width
-        face = _face(context)
-        if face is None or not face.beats:
-            layout.label(text="They are being made ..." if session().busy else "None yet. Press Generate.")
-            return
-        row = layout.row()
-        row.template_list("FACESCRIPT_UL_beats", "", face, "beats", face, "active_beat", rows=5)
-        column = row.column(align=True)
-        column.operator("facescript.step_beat", text="", icon="TRIA_UP").step = -1
-        column.operator("facescript.step_beat", text="", icon="TRIA_DOWN").step = 1
-        column.separator()
-        column.operator("facescript.clear", text="", icon="TRASH")
-        if 0 <= face.active_beat < len(face.beats):
-            paragraph(layout, face.beats[face.active_beat].text, width, lines=8)
-        layout.label(text=f"Made by {face.model}")
-        row = layout.row(align=True)
-        row.operator("facescript.contact_sheet", icon="RENDER_STILL")
-        row.operator("facescript.preview", text="Movie", icon="RENDER_ANIMATION")
-
-
-class FACESCRIPT_PT_runtime(_Sidebar, bpy.types.Panel):
+class FACESCRIPT_PT_runtime(Sidebar, bpy.types.Panel):
     """The language model on this machine"""
 
     bl_idname = "FACESCRIPT_PT_runtime"
+    bl_order = 9
     bl_label = "Language Model"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -194,6 +156,5 @@ CLASSES = (
     FACESCRIPT_MT_emotions,
     FACESCRIPT_PT_face,
     FACESCRIPT_PT_script,
-    FACESCRIPT_PT_beats,
     FACESCRIPT_PT_runtime,
 )

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..performance import CHANNELS, COUNT, INDEX, REGIONS, FacescriptError, Performance
 from ..performance.channels import HIGH, LOW
 from . import closures
+from .steps import Steps, finish
 from .styles import Style, Timing
 
 Array = npt.NDArray[np.float64]
@@ -197,6 +198,11 @@ def channel_curves(performance: Performance, fps: float, start_frame: int, style
     Nothing is keyed outside [first beat, last beat + the style's final hold]. A channel that is 0 throughout has
     no curve; one that stays the same from beat to beat has no keys there, and does not relax.
     """
+    return finish(curve_steps(performance, fps, start_frame, style))
+
+
+def curve_steps(performance: Performance, fps: float, start_frame: int, style: Style) -> Steps[ChannelCurves]:
+    """`channel_curves`, in small steps."""
     beats = beat_frames(performance, fps, start_frame)
     last = min(int(beats[-1]) + round(style.final_hold * fps), MAX_FRAME)
     poses = np.round(performance.poses, DECIMALS) + 0.0  # no -0.0
@@ -208,6 +214,7 @@ def channel_curves(performance: Performance, fps: float, start_frame: int, style
             own = windows[_REGION[i]]
             frames, values = _channel(own, int(beats[0]), last, poses[:, i], relaxed[:, i], peaks[:, i])
             curves[channel.name] = make_curve(frames, values, style)
+            yield
     return ChannelCurves(MappingProxyType(curves), beats, int(beats[0]), last, style)
 
 

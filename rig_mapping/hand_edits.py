@@ -20,6 +20,7 @@ from .keys import SAME, Codes, Record
 from .planning import enum_codes
 from .records import Address
 from .references import key_path
+from .steps import Steps, finish
 from .targets import Target
 from .timeline import sample_poses
 from .tracks import datablocks, rotation_place
@@ -67,20 +68,26 @@ def fingerprint(target: Target) -> bytes:
 def find(target: Target, shown: Performance, beats: Frames, spans: Floats) -> HandEdits:
     """Compare the timeline with what was written: `shown` with its beats at `beats` (N,), whose poses are held in
     `spans` (N, 2). Raises FacescriptError (`target_gone`)."""
+    return finish(find_steps(target, shown, beats, spans))
+
+
+def find_steps(target: Target, shown: Performance, beats: Frames, spans: Floats) -> Steps[HandEdits]:
+    """`find`, in small steps."""
     codes = enum_codes()
-    keyed = [_Keyed(channels, api.read_keys(curve), record) for channels, curve, record in _curves(target)]
-    moves = _moves(keyed, beats, spans, codes)
+    keyed = []
+    for channels, curve, record in _curves(target):
+        keyed.append(_Keyed(channels, api.read_keys(curve), record))
+        yield
+    moves = yield from _moves(keyed, beats, spans, codes)
     dragged = drags(moves, spans)
     shift = np.array([moves.get(i, 0.0) for i in range(len(beats))])
-    touched = _touched(keyed, spans + shift[:, None], spans, dragged, codes)
-    if not touched:
-        return HandEdits(moves, {})
-    which = sorted(touched)
-    there = sample_poses(target, [beats[i] + shift[i] for i in which])
+    touched = yield from _touched(keyed, spans + shift[:, None], spans, dragged, codes)
     meant = eyes.fill(shown.poses)
     poses = {}
-    for i, values in zip(which, there, strict=True):
-        names = touched[i] | set(_GAZE) if touched[i] & set(_GAZE) else touched[i]
+    for i, names in sorted(touched.items()):
+        values = sample_poses(target, [beats[i] + shift[i]])[0]
+        yield
+        names |= set(_GAZE) if names & set(_GAZE) else set()
         off = {n: float(values[INDEX[n]]) for n in sorted(names) if abs(values[INDEX[n]] - meant[i, INDEX[n]]) > _SEEN}
         if off:
             poses[i] = off
@@ -119,10 +126,11 @@ def _addresses(target: Target) -> dict[tuple[int, Address], tuple[str, ...]]:
     return found
 
 
-def _moves(keyed: list[_Keyed], beats: Frames, spans: Floats, codes: Codes) -> dict[int, float]:
+def _moves(keyed: list[_Keyed], beats: Frames, spans: Floats, codes: Codes) -> Steps[dict[int, float]]:
     votes: dict[int, Counter[float]] = {}
     voters: Counter[int] = Counter()
     for one in keyed:
+        yield
         if one.record is None:
             continue
         arrivals = _beats_of(one.record.frames.astype(np.float64), spans[:, 0], beats)
@@ -151,11 +159,12 @@ def _beats_of(frames: Floats, starts: Floats, ends: Floats | Frames) -> np.ndarr
 
 def _touched(
     keyed: list[_Keyed], spans: Floats, recorded: Floats, dragged: Mapping[tuple[float, float], float], codes: Codes
-) -> dict[int, set[str]]:
+) -> Steps[dict[int, set[str]]]:
     """The beats with keys by hand in their spans, or with written keys missing there, and the channels of those."""
     found: dict[int, set[str]] = {}
     order = np.argsort(spans[:, 0], kind="stable")
     for one in keyed:
+        yield
         mine = followed(one.have, one.record, codes, dragged)
         x = one.have["co"][~mine, 0].astype(np.float64)
         at = {int(order[i]) for i in _beats_of(x, spans[order, 0], spans[order, 1]) if i >= 0}

@@ -20,6 +20,7 @@ from .journal import get_property
 from .keys import Codes, Record
 from .records import Address
 from .references import editable
+from .steps import Steps
 from .tracks import Track
 
 
@@ -130,7 +131,7 @@ class Planner:
         self._records = renames.load(datablock).curves
         self._present = api.fcurve_table(place)
 
-    def plan(self, tracks: list[Track], warnings: list[str]) -> Plan:
+    def plan(self, tracks: list[Track], warnings: list[str]) -> Steps[Plan]:
         """The edits for the tracks, and for what the last performance keyed and this one does not."""
         edits: list[Edit] = []
         rows: dict[Address, Record] = {}
@@ -143,6 +144,7 @@ class Planner:
                 continue
             edit, rows[address] = self._edit(track, curve)
             edits.append(edit)
+            yield
         done = {edit.address for edit in edits}
         for address in dict.fromkeys((*self._records, *self._before)):
             curve, old = self._present.get(address), self._records.get(address)

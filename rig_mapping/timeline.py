@@ -17,15 +17,16 @@ from . import blender_api as api
 from . import eyes, keys, planning, records, renames
 from .blender_api import Place
 from .carry import Carry
-from .curves import Array, ChannelCurves, beat_frames, channel_curves, frames_at
+from .curves import Array, ChannelCurves, beat_frames, curve_steps, frames_at
 from .journal import Journal, get_property
 from .planning import Edit, Plan, Planner, check_action, enum_codes, without_ours
 from .records import SlotRecord
 from .references import ObjectRef, key_path
+from .steps import Steps, finish
 from .styles import DEFAULT, Style
 from .styles import get as get_style
 from .targets import Target
-from .tracks import Track, datablocks, make_tracks, properties, read_turn
+from .tracks import Track, datablocks, properties, read_turn, track_steps
 
 __all__ = [
     "WriteReport",
@@ -38,6 +39,7 @@ __all__ = [
     "scene_fps",
     "standing_pose",
     "write",
+    "write_steps",
 ]
 
 _ALL = tuple(channel.name for channel in CHANNELS)
@@ -106,21 +108,52 @@ def write(
     All or nothing: an error leaves everything as it was. Raises FacescriptError (`target_gone`, `linked_action`,
     `tweak_mode`, `bad_fps`, `bad_frame`, `unknown_style`, `nothing_to_write`); `check` knows most of them before.
     """
+    return finish(
+        write_steps(
+            target,
+            performance,
+            start_frame=start_frame,
+            style=style,
+            fps=fps,
+            keep_edits=keep_edits,
+            append=append,
+            carry=carry,
+        )
+    )
+
+
+def write_steps(
+    target: Target,
+    performance: Performance,
+    *,
+    start_frame: int = 1,
+    style: str | Style = DEFAULT,
+    fps: float | None = None,
+    keep_edits: bool = False,
+    append: bool = False,
+    carry: Carry | None = None,
+) -> Steps[WriteReport]:
+    """`write`, in small steps."""
     chosen = get_style(style) if isinstance(style, str) else style
-    curves = channel_curves(eyes.with_gaze(performance), scene_fps() if fps is None else fps, start_frame, chosen)
-    laid = make_tracks(target, curves)
+    rate = scene_fps() if fps is None else fps
+    curves = yield from curve_steps(eyes.with_gaze(performance), rate, start_frame, chosen)
+    laid = yield from track_steps(target, curves)
     blocks = datablocks(target)
     planning.check(blocks, [(t.datablock, (t.path, t.index)) for t in laid.tracks])
     warnings: list[str] = []
     plans = []
-    before = _tracks_before(target, carry, curves, chosen) if carry is not None and carry.reshaped else ()
+    before: tuple[Track, ...] = ()
+    if carry is not None and carry.reshaped:
+        before = yield from _tracks_before(target, carry, chosen)
     for block in _one_a_place(blocks, warnings):
         old = {(t.path, t.index): t for t in before if t.datablock == block}
         planner = Planner(block, curves, keep_edits, append, carry, old)
-        plans.append(planner.plan([t for t in laid.tracks if t.datablock == block], warnings))
+        plan = yield from planner.plan([t for t in laid.tracks if t.datablock == block], warnings)
+        plans.append(plan)
     warnings += _standing(target, curves)
     written = [p.curves[e.address] for p in plans for e in p.edits if e.written]
-    names = _carry_out(plans, {p.datablock: _title(performance, p.datablock) for p in plans}, append)
+    titles = {p.datablock: _title(performance, p.datablock) for p in plans}
+    names = yield from _carry_out(plans, titles, append)
     shown = [c for c in curves.curves if c in target.covered]
     return WriteReport(
         start=curves.start,
@@ -136,11 +169,13 @@ def write(
     )
 
 
-def _tracks_before(target: Target, carry: Carry, curves: ChannelCurves, style: Style) -> tuple[Track, ...]:
+def _tracks_before(target: Target, carry: Carry, style: Style) -> Steps[tuple[Track, ...]]:
     """The tracks of the performance that was there before, for its values at its beats."""
     performance = eyes.with_gaze(carry.before)
     fps = (carry.frames[-1] - carry.frames[0]) / performance.times[-1] if len(carry.frames) > 1 else 24.0
-    return make_tracks(target, channel_curves(performance, float(fps), int(carry.frames[0]), style)).tracks
+    curves = yield from curve_steps(performance, float(fps), int(carry.frames[0]), style)
+    laid = yield from track_steps(target, curves)
+    return laid.tracks
 
 
 def _title(performance: Performance, datablock: Any) -> str:
@@ -181,28 +216,29 @@ def _one_a_place(blocks: list[Any], warnings: list[str]) -> list[Any]:
     return list(kept.values())
 
 
-def _carry_out(plans: list[Plan], titles: dict[Any, str], append: bool) -> list[str]:
+def _carry_out(plans: list[Plan], titles: dict[Any, str], append: bool) -> Steps[list[str]]:
     """Carry plans out, all or none; the names of the actions that hold keys of ours then."""
     old = [records.load(api.find_place(plan.datablock)) for plan in plans]
     places = {}
     with Journal() as journal:
         for plan, record in zip(plans, old, strict=True):
             if plan.edits:
-                place = _apply(plan, record, titles.get(plan.datablock, ""), append, journal)
+                place = yield from _apply(plan, record, titles.get(plan.datablock, ""), append, journal)
                 if plan.curves:
                     places[place.action.as_pointer()] = place.action
     names = [str(action.name) for action in places.values()]
     for plan, record in zip(plans, old, strict=True):
         if plan.edits and not plan.curves:
-            _drop_empty(plan.datablock, record)
+            drop_empty(plan.datablock, record)
     return names
 
 
-def _apply(plan: Plan, old: SlotRecord, title: str, append: bool, journal: Journal) -> Place:
+def _apply(plan: Plan, old: SlotRecord, title: str, append: bool, journal: Journal) -> Steps[Place]:
     place, new_action, new_slot = journal.make_place(plan.datablock, title)
     for edit in plan.edits:
         if edit.keys is not None:
             journal.write_keys(place, *edit.address, edit.group, edit.keys)
+            yield
     ours = new_action or place.action.name == old.made_action
     if plan.curves and ours and not new_action and not append and title != old.made_action:
         # It holds another performance now. A name that the animator gave it stays.
@@ -212,6 +248,7 @@ def _apply(plan: Plan, old: SlotRecord, title: str, append: bool, journal: Journ
     for edit in plan.edits:
         if edit.keys is None:
             _remove(plan.datablock, place, edit, journal)
+            yield
     plan.datablock.update_tag()
     return place
 
@@ -250,11 +287,11 @@ def clear(target: Target) -> int:
                 removed += int(keys.ours(api.read_keys(curve), old, codes).sum())
                 edits.append(without_ours(address, curve, old, codes))
         plans.append(Plan(block, tuple(edits), rows))
-    _carry_out(plans, {}, append=False)
+    finish(_carry_out(plans, {}, append=False))
     return removed
 
 
-def _drop_empty(datablock: Any, record: SlotRecord) -> None:
+def drop_empty(datablock: Any, record: SlotRecord) -> None:
     """Remove a slot or an action that was made for the keys and has nothing in it any more."""
     place = api.find_place(datablock)
     if place is None or next(api.fcurves(place), None) is not None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from .curves import Array, ChannelCurves, Curve, Frames, evaluate, make_curve
 from .journal import get_property
 from .records import Address
 from .references import key_path
+from .steps import Steps, finish
 from .targets import KeyRow, MeshKeys, Target
 
 
@@ -76,25 +77,31 @@ def _keys_of(mesh: MeshKeys) -> Any:
 
 def make_tracks(target: Target, curves: ChannelCurves) -> Tracks:
     """Lay the curves out on the target. Raises FacescriptError (`target_gone`)."""
+    return finish(track_steps(target, curves))
+
+
+def track_steps(target: Target, curves: ChannelCurves) -> Steps[Tracks]:
+    """`make_tracks`, in small steps."""
     tracks: dict[tuple[int, str, int], Track] = {}
     clipped: list[str] = []
     for mesh in target.meshes:
         for track in _shape_tracks(mesh, curves, clipped):
             tracks.setdefault((track.datablock.as_pointer(), track.path, track.index), track)
+            yield
     for control in (*target.head, *target.eyes):
         for track in _rotation_tracks(control, curves):
             tracks.setdefault((track.datablock.as_pointer(), track.path, track.index), track)
+        yield
     return Tracks(tuple(tracks.values()), tuple(dict.fromkeys(clipped)))
 
 
-def _shape_tracks(mesh: MeshKeys, curves: ChannelCurves, clipped: list[str]) -> list[Track]:
+def _shape_tracks(mesh: MeshKeys, curves: ChannelCurves, clipped: list[str]) -> Iterator[Track]:
     data = _keys_of(mesh)
     regions = {c.name: c.region for c in CHANNELS}
     by_key: dict[str, list[KeyRow]] = {}
     for row in mesh.rows:
         if row.channel in curves.curves:
             by_key.setdefault(row.key, []).append(row)
-    tracks = []
     for key, rows in by_key.items():
         frames, values = _weighted([(row.gain, curves.curves[row.channel]) for row in rows])
         block = data.key_blocks[key]
@@ -106,8 +113,7 @@ def _shape_tracks(mesh: MeshKeys, curves: ChannelCurves, clipped: list[str]) -> 
                 f"{mesh.object.name}: {key} goes to {values[worst]:.2f}, its range ends at {fitting[worst]:.2f}."
             )
         region = regions[rows[0].channel].capitalize()
-        tracks.append(Track(data, key_path(key), 0, region, make_curve(frames, fitting, curves.style)))
-    return tracks
+        yield Track(data, key_path(key), 0, region, make_curve(frames, fitting, curves.style))
 
 
 def _weighted(parts: list[tuple[float, Curve]]) -> tuple[Frames, Array]:
