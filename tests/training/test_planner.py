@@ -10,8 +10,8 @@ pytest.importorskip("torch")
 import torch
 from facescript.inference.worker.slots import SLOTS
 from facescript.performance import Brief, Keyframe, Performance, Pose
-from facescript.training import planner
 from facescript.performance.mirroring import mirror
+from facescript.training import planner
 from toys import Tokenizer
 
 
