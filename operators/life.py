@@ -38,7 +38,7 @@ class _Settings:
         override=_OURS,
     )
     blinks: _amount("Blinks", "How many blinks: 1 is about 17 a minute, more of them where the gaze is shifted")
-    darts: _amount("Eye Darts", "How far the eyes dart about what they look at: 1 is up to 5 degrees")
+    darts: _amount("Eye Darts", "How far the eyes dart about what they look at: 1 is up to 6 degrees")
     breath: _amount("Breath", "How far the head rises with each breath: 1 is about half a degree")
     drift: _amount("Head Drift", "How far the head drifts when it rests: 1 is about one degree")
 

@@ -40,18 +40,18 @@ _WAIT = 0.7
 
 # --- Eye darts: sizes in degrees, directions and durations of saccades (Lee, Badler & Badler, "Eyes Alive", SIGGRAPH
 # 2002), made smaller: theirs are whole looks to and fro, these play about what the performance looks at.
-_DART_SCALE, _DART_LIMIT, _UPRIGHT = 0.3, 5.0, 0.6
+_DART_SCALE, _DART_LIMIT, _UPRIGHT = 0.4, 6.0, 0.6
 _DIRECTIONS = np.array([15.54, 6.46, 17.69, 7.44, 16.80, 7.89, 20.38, 7.79])  # per cent, from 0 degrees in steps of 45
 _HOME = 0.35
 _FIXATION, _FIXATION_SPREAD, _SHORTEST = 1.1, 0.6, 0.3
 
 # --- Breath: about 15 a minute, in faster than out; the head goes up by this many degrees.
 _BREATH, _BREATH_SPREAD, _IN, _OUT = 4.0, 0.08, 0.4, 0.9
-_RISE = 0.45
+_RISE = 0.6
 
 # --- Drift: a new place every so many seconds, by these many degrees of yaw, pitch and roll (standard deviations).
 _PLACES = (1.0, 2.4)
-_DRIFT = (1.0, 0.7, 0.7)
+_DRIFT = (0.8, 0.6, 0.6)
 
 Keys = list[tuple[int, float]]
 

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
+import bpy
+from mathutils import Quaternion
+
+from . import blender_api as api
 from .life import FULL, Amounts
 from .records import Address
 
@@ -87,3 +91,30 @@ def standing(datablock: Any, path: str, index: int) -> float | None:
     """The value that a property had before the layer, if nothing but the layer animates it; else None."""
     record = load(datablock)
     return None if record is None else record.before.get((path, index))
+
+
+def without(datablock: Any, path: str, width: int) -> list[float]:
+    """A property as it stands now, keyed or not, without what the layer adds to it at the current frame.
+
+    `width` numbers, of an array or 1.
+    """
+    shown = datablock.path_resolve(path)
+    values = [float(value) for value in shown] if width > 1 else [float(shown)]
+    track, record = find_track(datablock), load(datablock)
+    scene: Any = bpy.context.scene
+    if track is None or record is None or track.mute:
+        return values
+    curves = {c.array_index: c for strip in track.strips for c in api.strip_fcurves(strip) if c.data_path == path}
+    if len(curves) < width:
+        return values
+    added = [float(curves[i].evaluate(scene.frame_current)) for i in range(width)]
+    before = [record.before.get((path, i)) for i in range(width)]
+    if path.endswith("quaternion"):
+        turn = Quaternion(added)
+        if None not in before:
+            turn = turn @ Quaternion(before).inverted()
+        own: Any = turn.inverted() @ Quaternion(values)
+        return [own.w, own.x, own.y, own.z]
+    default = record.default if datablock.id_type == "KEY" else 0.0
+    bases = [default if standing is None else standing for standing in before]
+    return [value - (more - base) for value, more, base in zip(values, added, bases, strict=True)]

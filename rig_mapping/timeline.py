@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..performance import CHANNELS, COUNT, INDEX, Performance, Pose
 from ..performance.channels import HIGH, LOW
 from . import blender_api as api
-from . import eyes, keys, planning, records, renames
+from . import eyes, keys, life_records, planning, records, renames
 from .blender_api import Place
 from .carry import Carry
 from .curves import Array, ChannelCurves, beat_frames, curve_steps, frames_at
@@ -322,7 +322,10 @@ def sample_poses(target: Target, frames: npt.ArrayLike) -> Array:
 
 
 def standing_pose(target: Target) -> Pose:
-    """The pose that the target's properties stand at now, keyed or not. Raises FacescriptError (`target_gone`)."""
+    """The pose that the target's properties stand at now, keyed or not, without what the life layer adds.
+
+    Raises FacescriptError (`target_gone`).
+    """
     return Pose(_sample(target, [None])[0])
 
 
@@ -338,7 +341,8 @@ def _sample(target: Target, at: Sequence[float | None]) -> Array:
             if row.channel in seen or row.gain == 0.0 or row.key not in data.key_blocks:
                 continue
             curve = present.get((key_path(row.key), 0))
-            now, rest = data.key_blocks[row.key].value, get_property(data, key_path(row.key), 0)
+            path = key_path(row.key)
+            now, rest = life_records.without(data, path, 1)[0], get_property(data, path, 0)
             shown = [now if f is None else rest if curve is None else curve.evaluate(f) for f in at]
             shares.setdefault(row.channel, []).append(np.array(shown) / row.gain)
         for channel, parts in shares.items():

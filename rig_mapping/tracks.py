@@ -13,7 +13,7 @@ from mathutils import Matrix
 
 from ..performance import CHANNELS, FacescriptError
 from . import blender_api as api
-from . import renames
+from . import life_records, renames
 from .blender_api import Place
 from .controls import RotationControl, bone_path, from_matrix, rotation_property, to_matrix
 from .curves import Array, ChannelCurves, Curve, Frames, evaluate, make_curve
@@ -222,9 +222,10 @@ def read_turn(control: RotationControl, frame: float | None) -> tuple[float, flo
     if all(c is None for c in keyed):
         # Not animated: what it stands at is its rest.
         return 0.0, 0.0, 0.0
-    values = [
-        get_property(obj, path, i) if c is None or frame is None else c.evaluate(frame) for i, c in enumerate(keyed)
-    ]
+    if frame is None:
+        values = life_records.without(obj, path, width)
+    else:
+        values = [get_property(obj, path, i) if c is None else c.evaluate(frame) for i, c in enumerate(keyed)]
     rest = _rest(control, obj, mode, path, width, place)
     at = bpy.context.scene.frame_current if frame is None else frame  # type: ignore[union-attr]
     before, after = _around(control, obj, place, rest, np.array([at]))

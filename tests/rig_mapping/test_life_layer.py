@@ -374,3 +374,20 @@ def test_a_layer_of_a_blender_with_other_defaults_is_outdated() -> None:
     assert life_layer.present(target) == "outdated"
     life_layer.refresh(target)
     assert life_layer.present(target) == "on"
+
+
+@pytest.mark.parametrize("mode", ["QUATERNION", "XYZ"])
+@pytest.mark.parametrize("written", [True, False])
+def test_a_pose_that_was_set_by_hand_is_read_without_life(mode: str, written: bool) -> None:
+    obj, _ = boned(mode)
+    target = find_target(obj)
+    if written:
+        timeline.write(target, STORY, fps=24.0)
+    life_layer.add(target, start=START, end=END, seed=4)
+    for frame in range(START, END, 11):
+        bpy.context.scene.frame_set(frame)
+        expected = timeline.sample_poses(target, [frame])[0]
+        # Where a lid is kept within its range, what was beyond is not known.
+        np.testing.assert_allclose(timeline.standing_pose(target).values, expected, atol=5e-3)
+        obj.data.shape_keys.key_blocks["mouthPucker"].value = 0.7
+        assert timeline.standing_pose(target)["mouthPucker"] == pytest.approx(0.7)
