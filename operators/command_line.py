@@ -229,6 +229,7 @@ def _render(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
     _open(options.blend)
     _choose_face(options.face)
     _call(name, filepath=str(options.output.absolute()), **given)
+    print(f"Saved {options.output}")
     return 0
 
 

@@ -25,8 +25,11 @@ LOOK_ITEMS = [
 # A portrait lens, in millimetres on Blender's sensor of 36, and how many heights of the face the picture is high.
 _LENS, _SENSOR, _ROOM = 85.0, 36.0, 1.8
 _GREY = (0.05, 0.05, 0.05)
+_PLAIN = {"view_transform": "Standard", "look": "None", "exposure": 0.0, "gamma": 1.0}
 # Where Cycles stands in for the viewport.
 _CYCLES = {"device": "CPU", "samples": 4, "use_denoising": False, "max_bounces": 1}
+# Engines that draw by the graphics card, or by what stands in for it.
+_DRAWN = ("BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH")
 _SIZE = ("resolution_x", "resolution_y", "pixel_aspect_x", "pixel_aspect_y")
 
 
@@ -112,8 +115,11 @@ def _shoot(context: Any, target: Target, size: int, look: str, square: bool, vie
         window, area, region = view
         _set_size(render, size, region.width / region.height)
         space = area.spaces.active
+        # Solid colours are shown by the Standard transform, whatever the scene's is; a look goes with its transform.
+        plain = _PLAIN if space.shading.type in ("SOLID", "WIREFRAME") else {}
         with (
             context.temp_override(window=window, area=area, region=region),
+            _changed(scene.view_settings, **plain),
             _changed(space.overlay, show_overlays=False),
             _changed(space, show_gizmo=False),
         ):
@@ -127,6 +133,12 @@ def _shoot(context: Any, target: Target, size: int, look: str, square: bool, vie
         _set_size(render, size, x * render.pixel_aspect_x / (y * render.pixel_aspect_y))
         if look == "VIEWPORT":
             stack.enter_context(_quick(scene))
+        elif render.engine in _DRAWN and not blender_api.can_draw():
+            raise FacescriptError(
+                "no_render",
+                "Without a window, this Blender can render by Cycles only: the library EGL is not installed.",
+                "Install it (libegl1), choose Cycles in the scene, or the look of the viewport.",
+            )
         _render(scene)
 
 
@@ -179,9 +191,7 @@ def _quick(scene: Any) -> Iterator[None]:
     engine = "BLENDER_WORKBENCH" if blender_api.can_draw() else "CYCLES"
     try:
         with (
-            # The solid viewport shows colours by the Standard transform, whatever the scene's is. A look goes with
-            # its transform.
-            _changed(scene.view_settings, view_transform="Standard", look="None", exposure=0.0, gamma=1.0),
+            _changed(scene.view_settings, **_PLAIN),
             _changed(scene.render, engine=engine, use_compositing=False),
             _changed(scene, world=world),
             _changed(getattr(scene, "cycles", None), **(_CYCLES if engine == "CYCLES" else {})),

@@ -213,12 +213,15 @@ def _given_path(given: str) -> Path:
 
 def show_picture(context: bpy.types.Context, path: Path) -> bool:
     """Show a picture in an Image Editor of the window; False if there is none."""
-    windows = context.window_manager.windows
-    spaces = [a.spaces.active for w in windows for a in w.screen.areas if a.type == "IMAGE_EDITOR"]
-    if not spaces:
+    places = [(w, a) for w in context.window_manager.windows for a in w.screen.areas if a.type == "IMAGE_EDITOR"]
+    if not places:
         return False
+    window, area = places[0]
     image = bpy.data.images.load(str(path), check_existing=True)
     image.reload()
-    space: Any = spaces[0]
+    space: Any = area.spaces.active
     space.image = image
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with context.temp_override(window=window, area=area, region=region):
+        bpy.ops.image.view_all(fit_view=True)
     return True
