@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -119,6 +120,9 @@ class FACESCRIPT_OT_add_life(_Settings, _Life, bpy.types.Operator):
             name: getattr(self if self.properties.is_property_set(name) else face.life, name)
             for name in ("seed", *_AMOUNTS)
         }
+        amounts = Amounts(*(given[name] for name in _AMOUNTS))
+        if not face.move_head:
+            amounts = replace(amounts, breath=0.0, drift=0.0)
         scene = context.scene
         frames = [beat.frame for beat in face.beats]
         report = life_layer.add(
@@ -126,7 +130,7 @@ class FACESCRIPT_OT_add_life(_Settings, _Life, bpy.types.Operator):
             start=min([scene.frame_start, *frames]),
             end=max([scene.frame_end, *frames]),
             seed=given["seed"],
-            amounts=Amounts(*(given[name] for name in _AMOUNTS)),
+            amounts=amounts,
             fps=timeline.scene_fps(scene),
         )
         for name, value in given.items():

@@ -111,10 +111,11 @@ def without(datablock: Any, path: str, width: int) -> list[float]:
     before = [record.before.get((path, i)) for i in range(width)]
     if path.endswith("quaternion"):
         turn = Quaternion(added)
-        if None not in before:
-            turn = turn @ Quaternion(before).inverted()
+        standing = [value for value in before if value is not None]
+        if len(standing) == width:
+            turn = turn @ Quaternion(standing).inverted()
         own: Any = turn.inverted() @ Quaternion(values)
         return [own.w, own.x, own.y, own.z]
     default = record.default if datablock.id_type == "KEY" else 0.0
-    bases = [default if standing is None else standing for standing in before]
+    bases = [default if value is None else value for value in before]
     return [value - (more - base) for value, more, base in zip(values, added, bases, strict=True)]

@@ -24,7 +24,7 @@ def face(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("Basis", "eyeBlinkLeft", "eyeBlinkRight", "jawOpen"):
         obj.shape_key_add(name=name, from_mix=False).value = 0.0
     settings = SimpleNamespace(seed=5, blinks=1.0, darts=0.5, breath=0.25, drift=0.0)
-    stand_in = SimpleNamespace(life=settings, beats=[SimpleNamespace(frame=400)])
+    stand_in = SimpleNamespace(life=settings, move_head=True, beats=[SimpleNamespace(frame=400)])
     said = SimpleNamespace(note="", error=None, busy=False)
     said.fail = lambda error: setattr(said, "error", error)
     monkeypatch.setattr(life.faces, "active_face", lambda context: (find_target(obj), stand_in))
@@ -33,7 +33,7 @@ def face(monkeypatch: pytest.MonkeyPatch) -> Any:
     new = [cls for cls in life.CLASSES if not hasattr(bpy.types, cls.__name__)]
     for cls in new:
         bpy.utils.register_class(cls)
-    yield SimpleNamespace(object=obj, settings=settings, said=said)
+    yield SimpleNamespace(object=obj, settings=settings, said=said, face=stand_in)
     for cls in reversed(new):
         bpy.utils.unregister_class(cls)
 
@@ -56,6 +56,13 @@ def test_what_a_script_gives_is_kept(face: Any) -> None:
     assert bpy.ops.facescript.add_life(seed=8, darts=0.0) == {"FINISHED"}
     assert record(face.object).take.amounts == life_layer.Amounts(1.0, 0.0, 0.25, 0.0)
     assert (face.settings.seed, face.settings.darts) == (8, 0.0)
+
+
+def test_a_head_that_is_not_to_move_neither_breathes_nor_drifts(face: Any) -> None:
+    face.face.move_head = False
+    bpy.ops.facescript.add_life(drift=1.0)
+    assert record(face.object).take.amounts == life_layer.Amounts(1.0, 0.5, 0.0, 0.0)
+    assert face.settings.drift == 1.0
 
 
 def test_it_is_toggled_and_removed(face: Any) -> None:
