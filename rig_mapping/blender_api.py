@@ -87,6 +87,11 @@ def make_place(datablock: Any, name: str) -> Place:
     return Place(action, animation.action_slot)
 
 
+def place_of(action: Any) -> Place:
+    """An action that was made for one datablock, with its only slot where there are slots."""
+    return Place(action, action.slots[0] if SLOTTED and len(action.slots) else None)
+
+
 def remove_slot(place: Place) -> None:
     """Remove the place's slot with all its F-curves from its action, where there are slots."""
     if place.slot is not None:
@@ -135,14 +140,21 @@ def fcurve_table(place: Place | None) -> dict[tuple[str, int], Any]:
 
 def make_fcurve(place: Place, path: str, index: int, group: str) -> Any:
     """A new F-curve in the group of that name, which is made if there is none."""
+    return new_fcurve(place, path, index, group)[0]
+
+
+def new_fcurve(place: Place, path: str, index: int, group: str) -> tuple[Any, bool]:
+    """A new F-curve in the group of that name ("" for none), and whether that group had to be made."""
     bag = _make_bag(place)
+    made = bool(group) and group not in bag.groups
     if SLOTTED:
         # The action's own `fcurves` took an `action_group`; a channelbag's takes the group afterwards or by name,
         # depending on the version.
         curve = bag.fcurves.new(path, index=index)
-        curve.group = bag.groups.get(group) or bag.groups.new(group)
-        return curve
-    return bag.fcurves.new(path, index=index, action_group=group)
+        if group:
+            curve.group = bag.groups.new(group) if made else bag.groups[group]
+        return curve, made
+    return bag.fcurves.new(path, index=index, action_group=group), made
 
 
 def remove_fcurves(place: Place, curves: Iterable[Any]) -> None:

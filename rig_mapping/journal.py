@@ -10,8 +10,9 @@ from typing import Any
 import bpy
 
 from . import blender_api as api
-from . import life_records, records
+from . import curve_data, life_records, records
 from .blender_api import Keys, Place
+from .curve_data import CurveData
 
 
 class Journal:
@@ -81,10 +82,26 @@ class Journal:
     def remove_fcurve(self, place: Place, path: str, index: int) -> None:
         """Remove an F-curve."""
         curve = api.find_fcurve(place, path, index)
-        before = api.read_keys(curve)
-        group = curve.group.name if curve.group is not None else "Facescript"
-        self._undo.append(lambda: api.write_keys(api.make_fcurve(place, path, index, group), before))
+        before = curve_data.read(curve)
+        self._undo.append(lambda: curve_data.write(place, path, index, before))
         api.remove_fcurves(place, [curve])
+
+    def add_fcurve(self, place: Place, path: str, index: int, data: CurveData) -> None:
+        """Make an F-curve that is not there yet, with all that belongs to it."""
+
+        def undo() -> None:
+            made = api.find_fcurve(place, path, index)
+            if made is not None:
+                api.remove_fcurves(place, [made])
+
+        self._undo.append(undo)
+        curve_data.write(place, path, index, data)
+
+    def new_action(self, name: str, datablock: Any) -> Place:
+        """Make an action for datablocks of this kind that nothing uses yet."""
+        place = api.new_action(name, datablock)
+        self._undo.append(lambda: bpy.data.actions.remove(place.action))
+        return place
 
     def save_record(self, place: Place, record: records.SlotRecord) -> None:
         """Store a record."""

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keys of takes that are not shown: each datablock's F-curves of the face wait in an action of their own.
+
+Exchanged are the F-curves that show the face's channels, the animator's keys and modifiers with them, and the record
+of what was written. Everything else in the actions that the face uses stays where it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import bpy
+
+from ..performance import CHANNELS, FacescriptError
+from . import blender_api as api
+from . import curve_data, planning, records, renames, timeline
+from .journal import Journal
+from .keys import Record
+from .records import Address, SlotRecord
+from .targets import Target
+from .tracks import datablocks, properties
+
+# The names of a datablock's shape keys or bones, on the action that waits: to find those that are renamed meanwhile.
+_NAMES = "facescript_names"
+_ALL = tuple(channel.name for channel in CHANNELS)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The action in which one datablock's F-curves of a take wait."""
+
+    datablock: Any
+    action: Any
+
+
+def exchange(target: Target, name: str, stores: Iterable[Store] = ()) -> list[Store]:
+    """Put the keys that the face shows away, as those of a take of this name, and show those of `stores` instead.
+
+    The actions of `stores` are gone then. All or nothing. Raises FacescriptError (`target_gone`, `linked_action`,
+    `tweak_mode`, `baked_curve`).
+    """
+    waiting = {store.datablock: store for store in stores}
+    blocks = _blocks(target, waiting)
+    for block in blocks:
+        _check(target, block, block in waiting)
+    before = {block: records.load(api.find_place(block)) for block in blocks}
+    with Journal() as journal:
+        away = [_put_away(target, block, name, journal) for block in blocks]
+        for block, store in waiting.items():
+            _bring(store, before[block], journal)
+    for block in blocks:
+        timeline.drop_empty(block, before[block])
+        block.update_tag()
+    for store in waiting.values():
+        bpy.data.actions.remove(store.action)
+    return [store for store in away if store is not None]
+
+
+def copied(target: Target, name: str) -> list[Store]:
+    """Copies of the keys that the face shows, as those of a take of this name. Raises what `exchange` raises."""
+    blocks = _blocks(target, ())
+    for block in blocks:
+        _check(target, block, False)
+    with Journal() as journal:
+        made = [_copy(target, block, name, journal) for block in blocks]
+    return [store for store in made if store is not None]
+
+
+def shows_keys(target: Target) -> bool:
+    """Whether the face has keys on any of its channels. Raises FacescriptError (`target_gone`)."""
+    return any(_curves(target, block) for block in datablocks(target))
+
+
+def rest_value(datablock: Any, address: Address, record: Record | None) -> float:
+    """What a property stands at when the face's keys are taken from it: what it was before they were written."""
+    if record is not None and record.made:
+        return record.before
+    path, index = address
+    if datablock.id_type == "KEY":
+        return 0.0
+    owner, _, name = path.rpartition(".")
+    prop = (datablock.path_resolve(owner) if owner else datablock).bl_rna.properties[name]
+    return float(prop.default_array[index] if prop.is_array else prop.default)
+
+
+def _blocks(target: Target, more: Iterable[Any]) -> list[Any]:
+    """The datablocks of a face, those that share their F-curves once, and `more`."""
+    found: dict[Any, Any] = {}
+    for block in (*datablocks(target), *more):
+        place = api.find_place(block)
+        found.setdefault((place.action.as_pointer(), place.key) if place is not None else block.as_pointer(), block)
+    return list(found.values())
+
+
+def _curves(target: Target, block: Any) -> dict[Address, Any]:
+    """A datablock's F-curves that show channels of the face, or that were written for one."""
+    mine = {address for owner, address in properties(target, _ALL) if owner == block} | renames.load(
+        block
+    ).curves.keys()
+    return {address: curve for address, curve in api.fcurve_table(api.find_place(block)).items() if address in mine}
+
+
+def _check(target: Target, block: Any, wanted: bool) -> None:
+    found = _curves(target, block)
+    planning.check_action(block, bool(found) or wanted)
+    for (path, _), curve in found.items():
+        if len(curve.sampled_points):
+            raise FacescriptError(
+                "baked_curve",
+                f"{path} of {block.name!r} is baked to samples, which a take cannot keep.",
+                "Convert it to keys (Channel > Samples to Keys in the Graph Editor).",
+            )
+
+
+def _copy(target: Target, block: Any, name: str, journal: Journal) -> Store | None:
+    found, record = _curves(target, block), renames.load(block)
+    if not found and not record.curves:
+        return None
+    place = journal.new_action(f"{name[:30]} ({_owner(block).name[:24]})", block)
+    for (path, index), curve in found.items():
+        journal.add_fcurve(place, path, index, curve_data.read(curve))
+    records.save(place, record)
+    place.action[_NAMES] = json.dumps(_names(block))
+    return Store(block, place.action)
+
+
+def _put_away(target: Target, block: Any, name: str, journal: Journal) -> Store | None:
+    store = _copy(target, block, name, journal)
+    if store is None:
+        return None
+    place = api.find_place(block)
+    record = renames.load(block)
+    for address in _curves(target, block):
+        journal.remove_fcurve(place, *address)
+        try:
+            journal.set_property(block, *address, rest_value(block, address, record.curves.get(address)))
+        except (ValueError, AttributeError):
+            continue  # the key or the bone is gone
+    journal.save_record(place, SlotRecord())
+    return store
+
+
+def _bring(store: Store, before: SlotRecord, journal: Journal) -> None:
+    block, source = store.datablock, api.place_of(store.action)
+    names = _renamed(store.action, block)
+    stored = records.load(source)
+    curves = {_now(address, names): curve_data.read(c) for address, c in api.fcurve_table(source).items()}
+    if not curves:
+        return
+    place, new_action, new_slot = journal.make_place(block, stored.made_action or store.action.name)
+    for (path, index), data in curves.items():
+        journal.add_fcurve(place, path, index, data)
+    ours = new_action or place.action.name == before.made_action
+    if ours and stored.made_action and place.action.name != stored.made_action:
+        journal.rename(place.action, stored.made_action)
+    rows = {_now(address, names): row for address, row in stored.curves.items()}
+    made = place.action.name if ours else ""
+    journal.save_record(place, replace(stored, made_action=made, made_slot=new_slot or before.made_slot, curves=rows))
+
+
+def _owner(block: Any) -> Any:
+    return block.user if block.id_type == "KEY" else block
+
+
+def _names(block: Any) -> list[str]:
+    """The names that data paths of a datablock have in brackets."""
+    if block.id_type == "KEY":
+        return [key.name for key in block.key_blocks]
+    return [bone.name for bone in block.pose.bones] if block.pose is not None else []
+
+
+def _renamed(action: Any, block: Any) -> dict[str, str]:
+    """The names that are others now, and those: the one in the same place, if none came or went."""
+    try:
+        old = [str(name) for name in json.loads(action.get(_NAMES, "[]"))]
+    except (TypeError, ValueError):
+        return {}
+    now = _names(block)
+    if len(old) != len(now):
+        return {}
+    return {was: name for was, name in zip(old, now, strict=True) if was not in now and name not in old}
+
+
+def _now(address: Address, names: dict[str, str]) -> Address:
+    path, index = address
+    for was, name in names.items():
+        path = path.replace(f'["{bpy.utils.escape_identifier(was)}"]', f'["{bpy.utils.escape_identifier(name)}"]')
+    return path, index
+
+
+def stored_span(stores: Iterable[Store]) -> tuple[float, float] | None:
+    """The first and the last frame with a key of a take that waits, or None if it has none."""
+    frames = [
+        point.co.x
+        for store in stores
+        for curve in api.fcurves(api.place_of(store.action))
+        for point in (curve.keyframe_points[:1] + curve.keyframe_points[-1:] if len(curve.keyframe_points) else ())
+    ]
+    return (min(frames), max(frames)) if frames else None
+
+
+def discard(stores: Iterable[Store]) -> None:
+    """Remove the keys of a take that waits."""
+    for store in stores:
+        bpy.data.actions.remove(store.action)
+
+
+def duplicated(stores: Iterable[Store], name: str) -> list[Store]:
+    """Copies of the keys of a take that waits, as those of a take of this name."""
+    made = []
+    for store in stores:
+        copy = store.action.copy()
+        copy.name = f"{name[:30]} ({_owner(store.datablock).name[:24]})"
+        made.append(Store(store.datablock, copy))
+    return made
