@@ -5,7 +5,7 @@ states      the frozen base model's hidden states of all texts (some 6 GB in .ru
 vocabulary  the slots reader on composed descriptions
 reader      the slots reader on the corpus and its mirror image
 poser       the reader and a LoRA on the layers below it, together
-more        the poser in the package goes on with what was written since (NEW); nothing of the steps above is needed
+more        the poser in the package goes on with what was written last (LATER); nothing of the steps above is needed
 planner     the reader of scripts
 package     choose how values are read, and write the adapter with its manifest
 ablations   what names and descriptions are worth: readers of the frozen base without them, on the test part
@@ -49,9 +49,12 @@ WORK = ROOT / ".runtime" / "training"
 STEPS = ("states", "vocabulary", "reader", "poser", "planner", "package")
 # Carried out only when they are asked for.
 EXTRA = ("more", "ablations")
-# What was written after the steps up to poser were carried out for the package, by the beginnings of the ids. When
-# more is written, name that here instead.
-NEW = frozenset("fa2 fa3 wr2 ro2 th2 th3 co2 fn2 su2 su3 se2 se3".split())
+# What was written after the steps up to poser were carried out for the package, by the beginnings of the ids, in the
+# order in which `more` went on with it. When more is written, add it at the end.
+LATER = (
+    frozenset("fa2 fa3 wr2 ro2 th2 th3 co2 fn2 su2 su3 se2 se3".split()),
+    frozenset("cl2 id2 em2 fa4 wr3 mo2 re2".split()),
+)
 
 CONFIG = SlotsConfig()
 # With a LoRA, the last layer that is read is not what the frozen base has there: the cheapest one stands in for it.
@@ -104,10 +107,11 @@ class Training:
         return corpus.load()
 
     @cached_property
-    def parts(self) -> tuple[list[Performance], list[Performance]]:
+    def parts(self) -> list[list[Performance]]:
         """Of the training part, what the step poser was carried out on for the package, and what was written since."""
         train = self.corpus.train
-        return [p for p in train if corpus.theme(p) not in NEW], [p for p in train if corpus.theme(p) in NEW]
+        first = [p for p in train if not any(corpus.theme(p) in later for later in LATER)]
+        return [first, *([p for p in train if corpus.theme(p) in later] for later in LATER)]
 
     @cached_property
     def local(self) -> LocalModel:
@@ -166,12 +170,16 @@ class Training:
         model.save_pretrained(self.folder / "poser-lora")
 
     def more(self) -> None:
-        """Go on from the package with what was written since, and a quarter as much of the rest."""
-        known, new = (half_mirrored(part, MORE_COIN) for part in self.parts)
+        """Go on from the package with what was written last, and a quarter of an epoch of the rest."""
+        *before, last = self.parts
+        rest = [p for part in before for p in part]
+        # As many as are seen: the states of all of them would take longer than the training.
+        rest = random.Random(MORE_COIN).sample(rest, round(len(rest) * 0.25 * MORE_POSER.epochs))
+        known, new = half_mirrored(rest, MORE_COIN), half_mirrored(last, MORE_COIN)
         # All states before the LoRA changes the model that they are computed with.
         dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         sources = [
-            replace(self.source("known", self.examples(known), LOWER), share=0.25),
+            replace(self.source("known", self.examples(known), LOWER), share=1.0 / MORE_POSER.epochs),
             self.source("new", self.examples(new), LOWER),
         ]
         model = slot_training.lora(self.local.model, CONFIG.layers)
@@ -186,7 +194,7 @@ class Training:
     def planner(self) -> None:
         """Train the planner's reader on scripts; it starts from what the poser's knows of words."""
         sources = []
-        for name, part in zip(("scripts", "new scripts"), self.parts, strict=True):
+        for name, part in zip(("scripts", "new scripts", "newest scripts"), self.parts, strict=True):
             mirrored = [mirror(p) for p in part]
             whole = self.source(name, planner.examples(self.local.tokenizer, [*part, *mirrored]))
             sources.append(whole.only(planner.one_way(part, mirrored)))
