@@ -14,7 +14,7 @@ from ..performance import FacescriptError, beat_list
 from ..performance.beat_list import ShapedBeat
 from ..rig_mapping import timeline
 from . import faces, markers
-from .desk import Desk, edit
+from .desk import Desk, edit, open_desk
 from .generate import busy_reason
 from .session import session
 
@@ -63,14 +63,14 @@ class FACESCRIPT_OT_step_beat(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         try:
-            face = faces.active_face(context)[1]
+            desk = open_desk(context)
         except FacescriptError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if not face.beats:
+        if not desk.beats:
             self.report({"WARNING"}, "This face has no beats yet. Press Generate first.")
             return {"CANCELLED"}
-        face.active_beat = min(max(face.active_beat + self.step, 0), len(face.beats) - 1)
+        desk.face.active_beat = min(max(desk.index + self.step, 0), len(desk.beats) - 1)
         return {"FINISHED"}
 
 

@@ -14,7 +14,7 @@ from ..performance import FacescriptError
 from . import blender_api as api
 from . import keys, records, renames
 from .blender_api import Keys
-from .carry import Carry, Floats
+from .carry import Carry, Floats, near_any
 from .curves import ChannelCurves, evaluate
 from .journal import get_property
 from .keys import Codes, Record
@@ -175,7 +175,7 @@ class Planner:
         have = api.read_keys(curve)
         if self._carry is not None:
             hand = self._hand(self._carry, address, have, old, track)
-            free = ~keys.near(c.frames, hand["co"][:, 0])
+            free = ~near_any(c.frames, hand["co"][:, 0])
             row = Record(c.frames[free], c.values[free], made, before)
             joined = keys.join(hand, keys.select(new, free))
             return Edit(address, track.group, joined, before, int(free.sum())), row
