@@ -8,11 +8,16 @@ import bpy
 from . import (
     add_face,
     beats,
+    command_line,
     emotions,
     faces,
     files,
     following,
     generate,
+    life,
+    menus,
+    motion,
+    plot,
     preview,
     properties,
     regenerate,
@@ -22,8 +27,10 @@ from . import (
 )
 
 # In the order in which they are registered.
-_MODULES = (properties, session, faces, add_face, files, following)
+_MODULES = (properties, session, faces, add_face, files, following, menus, command_line)
 _CLASSES = (
+    *motion.CLASSES,
+    *life.CLASSES,
     *generate.CLASSES,
     *beats.CLASSES,
     *shaping.CLASSES,
@@ -31,6 +38,7 @@ _CLASSES = (
     *emotions.CLASSES,
     *files.CLASSES,
     *preview.CLASSES,
+    *plot.CLASSES,
     *setup.CLASSES,
 )
 

@@ -15,8 +15,7 @@ from ..performance.beat_list import ShapedBeat
 from ..rig_mapping import timeline
 from . import faces, markers
 from .desk import Desk, edit, open_desk
-from .generate import busy_reason
-from .session import session
+from .session import busy_reason, session
 
 # How far from each other beats are put, in seconds: the corpus's median gap is 1.2 s.
 _GAP = 1.0

@@ -22,9 +22,9 @@ from ..rig_mapping import curves, hand_edits, timeline
 from ..rig_mapping.carry import Carry, anchors
 from ..rig_mapping.steps import Steps, finish
 from ..rig_mapping.styles import Style
-from ..rig_mapping.styles import get as get_style
 from ..rig_mapping.targets import Target
 from . import faces, markers
+from .motion import chosen_style
 from .session import session
 
 # Rows of the list that are looked at in one step.
@@ -202,11 +202,6 @@ class Desk:
         )
 
 
-def chosen_style(face: Any) -> Style:
-    """The transition style that a face is performed with."""
-    return get_style(face.style)
-
-
 def open_desk(context: bpy.types.Context) -> Desk:
     """The active object's face, ready for an edit. Raises FacescriptError."""
     target, face = faces.active_face(context)
@@ -338,6 +333,12 @@ def listed(row: Any, _: bpy.types.Context) -> None:
     """Write what was changed in the panel's list of beats; shows what keeps it from that. For update callbacks."""
     if not session().quieted:
         rewrite(row.id_data)
+
+
+def restyled(owner: Any, _: bpy.types.Context) -> None:
+    """Write the beats anew after a setting of how the face moves was changed. For update callbacks."""
+    if owner.id_data.facescript.beats and not session().quieted:
+        rewrite(owner.id_data, everything=True)
 
 
 def rewrite(obj: Any, everything: bool = False) -> None:

@@ -12,11 +12,12 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..performance import FacescriptError, jsonl, live_link
-from ..rig_mapping import curves, styles, timeline
+from ..rig_mapping import curves, timeline
 from ..rig_mapping.steps import finish
 from . import faces
-from .generate import busy_reason, write_steps
-from .session import session
+from .generate import write_steps
+from .motion import chosen_style
+from .session import busy_reason, session
 
 
 class _FaceFile:
@@ -110,7 +111,7 @@ class FACESCRIPT_OT_export_live_link(_FaceFile, bpy.types.Operator, ExportHelper
     def _run(self, context: bpy.types.Context, path: Path) -> None:
         face = faces.active_face(context)[1]
         fps = timeline.scene_fps(context.scene)
-        made = curves.channel_curves(face.performance(), fps, face.start_frame, styles.get(face.style))
+        made = curves.channel_curves(face.performance(), fps, face.start_frame, chosen_style(face))
         values = curves.sample(made, np.arange(made.start, made.end + 1))
         live_link.write(path, values, fps, start_frame=made.start)
 

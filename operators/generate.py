@@ -22,20 +22,10 @@ from ..rig_mapping.targets import Target
 from . import faces, preferences
 from .desk import Desk, follow_steps, merged
 from .properties import STYLE_ITEMS
-from .session import TICK, redraw, session, watch
+from .session import TICK, busy_reason, redraw, session, watch
 
 # What the operator can be given; the first three are what is performed.
 _GIVEN = ("script", "background", "emotion", "start_frame", "style", "seed")
-
-
-def busy_reason(context: bpy.types.Context) -> str:
-    """Why the timeline cannot be written now, or an empty text."""
-    if session().busy:
-        return "A generation is running. Wait for it, or press Cancel"
-    if context.mode.startswith(("EDIT", "SCULPT", "PAINT", "PARTICLE")):
-        # Undo in these modes does not cover keyframes.
-        return "Switch to Object or Pose Mode first"
-    return ""
 
 
 def usable_runtime(context: bpy.types.Context) -> Runtime:

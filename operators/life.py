@@ -14,8 +14,7 @@ from ..rig_mapping import life_layer, timeline
 from ..rig_mapping.life import Amounts
 from ..rig_mapping.targets import Target
 from . import faces
-from .generate import busy_reason
-from .session import redraw, session
+from .session import busy_reason, redraw, session
 
 _OURS = {"LIBRARY_OVERRIDABLE"}
 _AMOUNTS = ("blinks", "darts", "breath", "drift")

@@ -22,6 +22,13 @@ LEADS = {
 }
 
 
+def _restyled(motion: Any, context: bpy.types.Context) -> None:
+    # Not imported above: the desk needs the style that is chosen here.
+    from .desk import restyled
+
+    restyled(motion, context)
+
+
 def _seconds(name: str, description: str, default: float, most: float) -> Any:
     return FloatProperty(
         name=name,
@@ -33,6 +40,7 @@ def _seconds(name: str, description: str, default: float, most: float) -> Any:
         soft_max=most / 4.0,
         step=1,
         precision=2,
+        update=_restyled,
         override=_OURS,
     )
 
@@ -40,13 +48,23 @@ def _seconds(name: str, description: str, default: float, most: float) -> Any:
 def _share(name: str, description: str, default: float, most: float) -> Any:
     # Blender's percentages are 0 to 100; a factor is drawn as a slider.
     return FloatProperty(
-        name=name, description=description, subtype="FACTOR", default=default, min=0.0, max=most, override=_OURS
+        name=name,
+        description=description,
+        subtype="FACTOR",
+        default=default,
+        min=0.0,
+        max=most,
+        update=_restyled,
+        override=_OURS,
     )
 
 
 def _own(name: str) -> Any:
     return BoolProperty(
-        name=f"Own {name}", description=f"Set the {name.lower()} here, not by the style", override=_OURS
+        name=f"Own {name}",
+        description=f"Set the {name.lower()} here, not by the style",
+        update=_restyled,
+        override=_OURS,
     )
 
 
@@ -60,6 +78,7 @@ class FACESCRIPT_PG_motion(bpy.types.PropertyGroup):
         min=ATTACK_FACTORS[0],
         max=ATTACK_FACTORS[1],
         step=5,
+        update=_restyled,
         override=_OURS,
     )
     leads: FloatProperty(
@@ -69,6 +88,7 @@ class FACESCRIPT_PG_motion(bpy.types.PropertyGroup):
         min=LEAD_FACTORS[0],
         max=LEAD_FACTORS[1],
         step=5,
+        update=_restyled,
         override=_OURS,
     )
     own_hold: _own("Hold")

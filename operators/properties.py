@@ -23,6 +23,8 @@ from ..performance.model import MAX_TEXT
 from ..performance.shaping import NEUTRAL_STRENGTHS, STRONGEST, scaled
 from ..rig_mapping.styles import DEFAULT, styles
 from . import markers
+from .life import FACESCRIPT_PG_life
+from .motion import FACESCRIPT_PG_motion
 from .session import session
 
 # So that a face that is a library override can be worked with. Blender does not save what is added to it there.
@@ -39,10 +41,9 @@ def _listed(row: Any, context: bpy.types.Context) -> None:
 
 
 def _restyled(face: Any, context: bpy.types.Context) -> None:
-    from .desk import rewrite
+    from .desk import restyled
 
-    if face.beats and not session().quieted:
-        rewrite(face.id_data, everything=True)
+    restyled(face, context)
 
 
 class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
@@ -215,6 +216,8 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         update=_restyled,
         override=_OURS,
     )
+    motion: PointerProperty(type=FACESCRIPT_PG_motion, override=_OURS)
+    life: PointerProperty(type=FACESCRIPT_PG_life, override=_OURS)
     seed: IntProperty(
         name="Seed",
         description="Another number gives another take of the same script",

@@ -245,6 +245,16 @@ def session() -> Session:
     return _session
 
 
+def busy_reason(context: bpy.types.Context) -> str:
+    """Why the timeline cannot be written now, or an empty text."""
+    if session().busy:
+        return "A generation is running. Wait for it, or press Cancel"
+    if context.mode.startswith(("EDIT", "SCULPT", "PAINT", "PARTICLE")):
+        # Undo in these modes does not cover keyframes.
+        return "Switch to Object or Pose Mode first"
+    return ""
+
+
 def dragging() -> bool:
     """Whether something is being dragged: keys and markers must not be touched then."""
     windows = bpy.context.window_manager.windows

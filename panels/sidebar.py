@@ -99,7 +99,6 @@ class FACESCRIPT_PT_script(Sidebar, bpy.types.Panel):
         row = column.row(align=True)
         row.prop(face, "start_frame")
         row.operator("facescript.start_here", text="", icon="TIME")
-        column.prop(face, "style")
         column.prop(face, "seed")
         self._draw_generate(context, width)
 
@@ -131,6 +130,21 @@ class FACESCRIPT_PT_script(Sidebar, bpy.types.Panel):
             paragraph(layout, session().note, width, "INFO")
 
 
+class FACESCRIPT_PT_seeing(Sidebar, bpy.types.Panel):
+    """Look at the performance: as a movie, a sheet of its beats, or curves"""
+
+    bl_idname = "FACESCRIPT_PT_seeing"
+    bl_order = 6
+    bl_label = "Preview"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        column.operator("facescript.preview", text="Play a Movie", icon="RENDER_ANIMATION")
+        column.operator("facescript.contact_sheet", icon="RENDER_STILL")
+        column.operator("facescript.plot", icon="GRAPH")
+
+
 class FACESCRIPT_PT_runtime(Sidebar, bpy.types.Panel):
     """The language model on this machine"""
 
@@ -156,5 +170,6 @@ CLASSES = (
     FACESCRIPT_MT_emotions,
     FACESCRIPT_PT_face,
     FACESCRIPT_PT_script,
+    FACESCRIPT_PT_seeing,
     FACESCRIPT_PT_runtime,
 )
