@@ -124,8 +124,10 @@ class Maker:
         self._end(context)
 
     def _given(self) -> list[str]:
+        """The properties that were set, also those that Blender remembers from the last time."""
         properties: Any = self.properties  # type: ignore[attr-defined]
-        return [name for name in properties.keys() if properties.is_property_set(name)]  # noqa: SIM118
+        names = [prop.identifier for prop in properties.bl_rna.properties if not prop.is_readonly]
+        return [name for name in names if properties.is_property_set(name, ghost=False)]
 
     def _advance(self, context: bpy.types.Context) -> set[Any]:
         assert self._work is not None

@@ -225,8 +225,8 @@ class FACESCRIPT_OT_plot(Maker, bpy.types.Operator):
         """Read the F-curves, draw, and save."""
         fps = timeline.scene_fps(context.scene)
         frames = filming.frame_range(face, fps)
-        # More samples than pixels show nothing more.
-        frames = frames[:: max(1, len(frames) // _WIDEST)]
+        # More samples than every other pixel show nothing more.
+        frames = frames[:: max(1, 2 * len(frames) // _WIDEST)]
         rows = moving_rows(timeline.sample_poses(target, frames), target.covered)
         if not rows:
             raise FacescriptError("nothing_moves", f"Nothing moves on {target.name!r} there.", "Press Generate again.")

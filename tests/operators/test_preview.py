@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ bpy = pytest.importorskip("bpy")
 
 from facescript.commands.installed import PACKAGE  # noqa: E402
 from facescript.commands.stage import set_stage  # noqa: E402
-from scenes import state  # noqa: E402
+from scenes import ENTRY, state  # noqa: E402
 
 _COLLECTIONS = ("objects", "meshes", "curves", "cameras", "lights", "worlds", "materials", "images", "scenes")
 
@@ -97,6 +98,20 @@ def test_a_sheet_and_a_movie_are_made_without_a_camera_and_leave_all_as_it_was(
     assert movie(film) == (10, 3.0, (64, 64))
 
 
+def test_without_a_gpu_only_cycles_renders_and_the_error_says_so(
+    performed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filming = importlib.import_module(f"{PACKAGE}.operators.filming")
+    monkeypatch.setattr(filming.blender_api, "can_draw", lambda: False)
+    bpy.context.scene.render.engine = "BLENDER_WORKBENCH"
+    before = everything()
+    with pytest.raises(RuntimeError, match="can render by Cycles only"):
+        bpy.ops.facescript.contact_sheet(filepath=str(tmp_path / "sheet.png"), look="RENDER")
+    assert bpy.ops.facescript.contact_sheet(filepath=str(tmp_path / "sheet.png"), size=64) == {"FINISHED"}
+    assert everything() == before
+    assert pixels(tmp_path / "sheet.png")[19:51, 19:51].std() > 0.05
+
+
 @pytest.mark.slow
 def test_the_scenes_own_camera_and_shape_are_used(performed: Any, tmp_path: Path) -> None:
     set_stage(bpy, samples=1)
@@ -112,9 +127,10 @@ def test_the_scenes_own_camera_and_shape_are_used(performed: Any, tmp_path: Path
 
 @pytest.mark.slow
 def test_many_beats_go_on_several_pages_of_the_same_size(performed: Any, tmp_path: Path) -> None:
-    for number in range(4):
-        beat = performed.facescript.beats.add()
-        beat.frame, beat.text = 60 + number, f"beat {number}"
+    rows = [{"t": float(number), "text": f"beat {number}", "pose": {"jawOpen": number / 10}} for number in range(7)]
+    path = tmp_path / "seven.jsonl"
+    path.write_text(json.dumps(ENTRY | {"keyframes": rows}))
+    assert bpy.ops.facescript.import_performance(filepath=str(path)) == {"FINISHED"}
     sheet = tmp_path / "sheet.png"
     assert bpy.ops.facescript.contact_sheet(filepath=str(sheet), size=64, per_page=3, columns=2) == {"FINISHED"}
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["sheet.png", "sheet_2.png", "sheet_3.png"]
