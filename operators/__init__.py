@@ -24,10 +24,11 @@ from . import (
     session,
     setup,
     shaping,
+    takes,
 )
 
 # In the order in which they are registered.
-_MODULES = (properties, session, faces, add_face, files, following, menus, command_line)
+_MODULES = (properties, takes, session, faces, add_face, files, following, menus, command_line)
 _CLASSES = (
     *motion.CLASSES,
     *life.CLASSES,
@@ -38,6 +39,7 @@ _CLASSES = (
     *emotions.CLASSES,
     *files.CLASSES,
     *preview.CLASSES,
+    *takes.CLASSES,
     *plot.CLASSES,
     *setup.CLASSES,
 )

@@ -171,6 +171,8 @@ def _jump(face: Any, context: bpy.types.Context) -> None:
 
 
 def _marked(face: Any, context: bpy.types.Context) -> None:
+    if session().quieted:
+        return
     with session().quiet():
         if face.show_markers:
             list(markers.place(context.scene, face.beats))

@@ -167,6 +167,11 @@ def shifted(beats: Beats, frames: int) -> Beats:
     return tuple(replace(b, frame=b.frame + frames) for b in beats)
 
 
+def joined(beats: Beats, more: Beats) -> Beats:
+    """The beats with others after their end. Raises FacescriptError (`too_long`) if they are too many."""
+    return _checked((*beats, *more))
+
+
 def changed(beats: Beats, index: int, change: Callable[[ShapedBeat], ShapedBeat]) -> Beats:
     """The beats with one changed."""
     return (*beats[:index], change(beats[index]), *beats[index + 1 :])

@@ -128,10 +128,9 @@ def _copy(target: Target, block: Any, name: str, journal: Journal) -> Store | No
 
 
 def _put_away(target: Target, block: Any, name: str, journal: Journal) -> Store | None:
-    store = _copy(target, block, name, journal)
-    if store is None:
+    store, place = _copy(target, block, name, journal), api.find_place(block)
+    if store is None or place is None:
         return None
-    place = api.find_place(block)
     record = renames.load(block)
     for address in _curves(target, block):
         journal.remove_fcurve(place, *address)
