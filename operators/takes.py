@@ -11,10 +11,18 @@ from dataclasses import replace
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from ..performance import FacescriptError, beat_list, jsonl
-from ..rig_mapping import curves, takes
+from ..rig_mapping import curves, nla, takes
 from ..rig_mapping.takes import Store
 from . import desk, faces, markers
 from .desk import Desk
@@ -156,11 +164,16 @@ def _shown(at: Desk, shelf: Any, key: int) -> None:
 def begin(at: Desk, name: str = "") -> None:
     """Show a new take with the same script and settings, and without a performance."""
     shelf = of_face(at.face)
-    old = shelf.rows[shelf.index(shelf.shown)]
-    _put_away(at, old, takes.exchange(at.target, old.name))
+    kept = takes.exchange(at.target, shelf.rows[shelf.index(shelf.shown)].name)
+    begin_at(at, shelf, kept, name)
+
+
+def begin_at(at: Desk, shelf: Any, kept: list[Store], name: str = "") -> None:
+    """`begin`, with the keys of the take that was shown put away already."""
+    _put_away(at, shelf.rows[shelf.index(shelf.shown)], kept)
     with session().quiet():
-        for kept in _PERFORMED:
-            at.face.property_unset(kept)
+        for performed in _PERFORMED:
+            at.face.property_unset(performed)
     _shown(at, shelf, shelf.add(name).key)
 
 
@@ -322,6 +335,72 @@ class FACESCRIPT_OT_append_take(TakeOperator, bpy.types.Operator):
         return f"{len(more)} beats of {row.name!r} follow at frame {start}."
 
 
+class FACESCRIPT_OT_place_on_nla(TakeOperator, bpy.types.Operator):
+    """Make the selected take strips on tracks of the NLA editor, which can be moved, blended and layered"""
+
+    bl_idname = "facescript.place_on_nla"
+    bl_label = "Place on NLA"
+
+    here: BoolProperty(
+        name="At Current Frame", description="Begin at the current frame, not where the keys are", options={"SKIP_SAVE"}
+    )
+    blend_in: FloatProperty(name="Blend In", description="Frames in which the strip fades in", min=0.0, max=10_000.0)
+    blend_out: FloatProperty(name="Blend Out", description="Frames in which the strip fades out", min=0.0, max=10_000.0)
+    blend_type: EnumProperty(
+        name="Blending",
+        description="How the strip goes with what is below it",
+        items=[
+            ("REPLACE", "Replace", "The strip alone is seen"),
+            ("COMBINE", "Combine", "Values are added, rotations turn further"),
+            ("ADD", "Add", "All values are added"),
+        ],
+    )
+
+    def change(self, at: Desk, shelf: Any) -> str | None:
+        row = shelf.rows[shelf.active]
+        key, name = row.key, row.name
+        if row.on_nla:
+            raise FacescriptError("take_on_nla", f"{name!r} is on the NLA already.", "Press Edit Again before.")
+        shown = key == shelf.shown
+        stores = takes.copied(at.target, name) if shown else row.stores()
+        try:
+            frame = at.scene.frame_current if self.here else (takes.span_of(stores) or (1.0, 1.0))[0]
+            start, end = nla.place(stores, name, nla.Placing(frame, self.blend_in, self.blend_out, self.blend_type))
+        except FacescriptError:
+            if shown:
+                takes.discard(stores)
+            raise
+        if shown:
+            # The keys would hide the strips. They are in the copies now, which the strips play.
+            takes.discard(takes.exchange(at.target, name))
+            begin_at(at, shelf, stores)
+        row = shelf.rows[shelf.index(key)]
+        row.on_nla = True
+        shelf.active = shelf.index(key)
+        return f"{name!r} is on the NLA, frames {start:g} to {end:g}."
+
+
+class FACESCRIPT_OT_edit_take_again(TakeOperator, bpy.types.Operator):
+    """Take the strips of the selected take off the NLA and show it, with its keys as they were before"""
+
+    bl_idname = "facescript.edit_take_again"
+    bl_label = "Edit Again"
+
+    def change(self, at: Desk, shelf: Any) -> str | None:
+        row = shelf.rows[shelf.active]
+        if not row.on_nla:
+            raise FacescriptError("not_on_nla", f"{row.name!r} is not on the NLA.", "Show it in the list of takes.")
+        key, left = row.key, shelf.shown
+        empty = not at.beats and not takes.shows_keys(at.target)
+        nla.remove(row.stores())
+        row.on_nla = False
+        show(at, shelf.index(key))
+        if empty:
+            shelf.rows.remove(shelf.index(left))
+            shelf.active, shelf.before = shelf.index(key), key
+        return None
+
+
 def _end(at: Desk) -> int:
     """The last frame of the performance."""
     return curves.channel_curves(at.shown(at.beats), at.fps, at.beats[0].frame, at.style).end
@@ -336,6 +415,8 @@ CLASSES = (
     FACESCRIPT_OT_flip_take,
     FACESCRIPT_OT_delete_take,
     FACESCRIPT_OT_append_take,
+    FACESCRIPT_OT_place_on_nla,
+    FACESCRIPT_OT_edit_take_again,
 )
 
 

@@ -119,7 +119,7 @@ def _copy(target: Target, block: Any, name: str, journal: Journal) -> Store | No
     found, record = _curves(target, block), renames.load(block)
     if not found and not record.curves:
         return None
-    place = journal.new_action(f"{name[:30]} ({_owner(block).name[:24]})", block)
+    place = journal.new_action(f"{name[:30]} ({owner_of(block).name[:24]})", block)
     for (path, index), curve in found.items():
         journal.add_fcurve(place, path, index, curve_data.read(curve))
     records.save(place, record)
@@ -160,7 +160,8 @@ def _bring(store: Store, before: SlotRecord, journal: Journal) -> None:
     journal.save_record(place, replace(stored, made_action=made, made_slot=new_slot or before.made_slot, curves=rows))
 
 
-def _owner(block: Any) -> Any:
+def owner_of(block: Any) -> Any:
+    """What a datablock is known by: shape keys by their mesh."""
     return block.user if block.id_type == "KEY" else block
 
 
@@ -190,7 +191,12 @@ def _now(address: Address, names: dict[str, str]) -> Address:
     return path, index
 
 
-def stored_span(stores: Iterable[Store]) -> tuple[float, float] | None:
+def waits(action: Any) -> bool:
+    """Whether keys of a take wait in an action."""
+    return _NAMES in action
+
+
+def span_of(stores: Iterable[Store]) -> tuple[float, float] | None:
     """The first and the last frame with a key of a take that waits, or None if it has none."""
     frames = [
         point.co.x
@@ -212,6 +218,6 @@ def duplicated(stores: Iterable[Store], name: str) -> list[Store]:
     made = []
     for store in stores:
         copy = store.action.copy()
-        copy.name = f"{name[:30]} ({_owner(store.datablock).name[:24]})"
+        copy.name = f"{name[:30]} ({owner_of(store.datablock).name[:24]})"
         made.append(Store(store.datablock, copy))
     return made

@@ -218,3 +218,51 @@ def test_a_setting_that_takes_do_not_know_of_is_kept_too(two: Any) -> None:
     properties = {p.identifier for p in obj.facescript.bl_rna.properties}
     kept = {p.identifier for p in obj.facescript_takes.rows[0].face.bl_rna.properties}
     assert properties == kept
+
+
+def nla_tracks() -> list[str]:
+    return sorted(
+        f"{block.name}: {track.name}"
+        for block in [*bpy.data.shape_keys, *bpy.data.objects]
+        if block.animation_data
+        for track in block.animation_data.nla_tracks
+    )
+
+
+def test_a_take_goes_on_the_nla_and_comes_back_for_editing(performed: Any) -> None:
+    face, before = performed.facescript, everything(performed)
+    smile = performed.data.shape_keys.key_blocks["mouthSmileLeft"]
+    assert bpy.ops.facescript.place_on_nla() == {"FINISHED"}
+    assert keys() == [] and marks() == [] and not face.beats and names(performed) == ["Take 1", "Take 2"]
+    assert any(track.endswith(": Take 1") for track in nla_tracks())
+    bpy.context.scene.frame_set(25)
+    assert smile.value == pytest.approx(0.6, abs=1e-3)
+    for refused in (bpy.ops.facescript.show_take, bpy.ops.facescript.delete_take, bpy.ops.facescript.place_on_nla):
+        with pytest.raises(RuntimeError, match="is on the NLA"):
+            refused()
+    assert bpy.ops.facescript.edit_take_again() == {"FINISHED"}
+    assert names(performed) == ["Take 1"] and nla_tracks() == []
+    bpy.context.scene.frame_set(1)
+    assert everything(performed)[:3] == before[:3]
+
+
+def test_a_take_that_waits_is_placed_at_the_current_frame(two: Any) -> None:
+    obj, first, second = two
+    obj.facescript_takes.active = 0
+    bpy.context.scene.frame_set(201)
+    assert bpy.ops.facescript.place_on_nla(here=True, blend_in=2.0, blend_type="COMBINE") == {"FINISHED"}
+    assert keys() == second[1] and marks() == second[2]
+    strips = [s for t in obj.data.shape_keys.animation_data.nla_tracks for s in t.strips if s.name == "Take 1"]
+    assert [(s.frame_start, s.blend_in, s.blend_type) for s in strips] == [(201.0, 2.0, "ADD")]
+    assert bpy.ops.facescript.edit_take_again() == {"FINISHED"}
+    assert keys() == first[1] and names(obj) == ["Take 1", "Take 2"] and nla_tracks() == []
+    bpy.ops.facescript.flip_take()
+    assert keys() == second[1]
+
+
+def test_what_cannot_be_placed_is_left_as_it_is(performed: Any) -> None:
+    before = everything(performed), sorted(action.name for action in bpy.data.actions)
+    with pytest.raises(RuntimeError, match="frames to blend in and out"):
+        bpy.ops.facescript.place_on_nla(blend_in=900.0)
+    assert (everything(performed), sorted(action.name for action in bpy.data.actions)) == before
+    assert nla_tracks() == []
