@@ -26,7 +26,7 @@ from .steps import Steps, finish
 from .styles import DEFAULT, Style
 from .styles import get as get_style
 from .targets import Target
-from .tracks import Track, datablocks, properties, read_turn, track_steps
+from .tracks import Track, datablocks, properties, read_turns, track_steps
 
 __all__ = [
     "WriteReport",
@@ -326,12 +326,12 @@ def standing_pose(target: Target) -> Pose:
 
     Raises FacescriptError (`target_gone`).
     """
-    return Pose(_sample(target, [None])[0])
+    return Pose(_sample(target, None)[0])
 
 
-def _sample(target: Target, at: Sequence[float | None]) -> Array:
-    """Poses (N, 61) of F-curves at frames, or (None) of the properties as they stand."""
-    values = np.zeros((len(at), COUNT))
+def _sample(target: Target, frames: Sequence[float] | None) -> Array:
+    """Poses (N, 61) of F-curves at frames (N,), or for None (1, 61) of the properties as they stand."""
+    values = np.zeros((1 if frames is None else len(frames), COUNT))
     seen: set[str] = set()
     for mesh in target.meshes:
         data = mesh.object.find().data.shape_keys
@@ -342,9 +342,13 @@ def _sample(target: Target, at: Sequence[float | None]) -> Array:
                 continue
             curve = present.get((key_path(row.key), 0))
             path = key_path(row.key)
-            now, rest = life_records.without(data, path, 1)[0], get_property(data, path, 0)
-            shown = [now if f is None else rest if curve is None else curve.evaluate(f) for f in at]
-            shares.setdefault(row.channel, []).append(np.array(shown) / row.gain)
+            if frames is None:
+                shown = np.array(life_records.without(data, path, 1))
+            elif curve is None:
+                shown = np.full(len(frames), get_property(data, path, 0))
+            else:
+                shown = np.array([curve.evaluate(frame) for frame in frames])
+            shares.setdefault(row.channel, []).append(shown / row.gain)
         for channel, parts in shares.items():
             values[:, INDEX[channel]] = np.mean(parts, axis=0)
         seen |= shares.keys()
@@ -353,7 +357,7 @@ def _sample(target: Target, at: Sequence[float | None]) -> Array:
         if not control.bone and turned:
             continue  # several objects turn as one
         turned.add(control.object)
-        values[:, [INDEX[name] for name in control.channels]] = [read_turn(control, frame) for frame in at]
+        values[:, [INDEX[name] for name in control.channels]] = read_turns(control, frames)
     return np.clip(eyes.fill(values), LOW, HIGH)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,23 +211,30 @@ def outer(control: RotationControl, frames: Frames | Array) -> Array:
     return before.reshape(-1, 3, 3)
 
 
-def read_turn(control: RotationControl, frame: float | None) -> tuple[float, float, float]:
-    """The coefficients of yaw, pitch and roll that a control's F-curves show at a frame, or (None) that it stands at.
+def read_turns(control: RotationControl, frames: Sequence[float] | None) -> Array:
+    """The coefficients of yaw, pitch and roll that a control's F-curves show at frames (N,): (N, 3); or, for None,
+    those that it stands at now: (1, 3).
 
     The inverse of writing.
     """
     obj, mode, path, width = rotation_place(control)
     place = api.find_place(obj)
     keyed = [api.find_fcurve(place, path, i) for i in range(width)]
+    scene: Any = bpy.context.scene
+    at = np.array([scene.frame_current] if frames is None else frames, dtype=np.float64)
     if all(c is None for c in keyed):
         # Not animated: what it stands at is its rest.
-        return 0.0, 0.0, 0.0
-    if frame is None:
-        values = life_records.without(obj, path, width)
+        return np.zeros((len(at), 3))
+    if frames is None:
+        values = [life_records.without(obj, path, width)]
     else:
-        values = [get_property(obj, path, i) if c is None else c.evaluate(frame) for i, c in enumerate(keyed)]
-    rest = _rest(control, obj, mode, path, width, place)
-    at = bpy.context.scene.frame_current if frame is None else frame  # type: ignore[union-attr]
-    before, after = _around(control, obj, place, rest, np.array([at]))
-    turn = np.linalg.inv(before) @ np.array(to_matrix(values, mode)) @ np.linalg.inv(after)
-    return control.coefficients(turn.reshape(3, 3))
+        standing = [get_property(obj, path, i) if c is None else 0.0 for i, c in enumerate(keyed)]
+        values = [
+            [s if c is None else c.evaluate(frame) for c, s in zip(keyed, standing, strict=True)]
+            for frame in at.tolist()
+        ]
+    before, after = _around(control, obj, place, _rest(control, obj, mode, path, width, place), at)
+    shown = np.array([to_matrix(row, mode) for row in values])
+    # Rotations, whose inverses are their transposes.
+    turns = np.swapaxes(before, -1, -2) @ shown @ np.swapaxes(after, -1, -2)
+    return np.array([control.coefficients(turn) for turn in turns])
