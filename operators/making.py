@@ -47,6 +47,12 @@ class Maker:
         subtype="FILE_PATH",
         options={"SKIP_SAVE"} | blender_api.RELATIVE_PATH,
     )
+    check_existing: BoolProperty(
+        name="Check Existing",
+        description="Warn in the file browser where a file would be replaced",
+        default=True,
+        options={"HIDDEN"},
+    )
     choose_file: BoolProperty(
         name="Choose File",
         description="Ask for the file in a file browser first",

@@ -65,6 +65,19 @@ def show(name: str, menu: str) -> Iterator[float]:
     yield from desk.press("Escape")
 
 
+def choose(name: str) -> Iterator[float]:
+    """Give the open file browser a name, and accept."""
+    places = [(w, a) for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == "FILE_BROWSER"]
+    window, area = places[0]
+    area.spaces.active.params.directory = str(desk.FOLDER).encode()
+    area.spaces.active.params.filename = name
+    yield 0.5
+    region = next(r for r in area.regions if r.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        bpy.ops.file.execute()
+    yield 0.5
+
+
 def steps(found: dict[str, Any]) -> Iterator[float]:
     desk.install()
     bpy.ops.wm.read_homefile(use_empty=False)
@@ -105,6 +118,13 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     found["movie"] = [clip.frame_duration, list(clip.size)]
     bpy.data.movieclips.remove(clip)
     found["changed"] = {k: (v, settings()[k]) for k, v in before.items() if settings()[k] != v}
+
+    start("preview", choose_file=True, size=100, step=8, play=False)
+    yield 2.0
+    yield from choose("chosen.mp4")
+    found["from_browser"] = running()
+    yield from finish()
+    found["chosen"] = (desk.FOLDER / "chosen.mp4").is_file()
 
     timeline = next(a for a in bpy.context.window.screen.areas if a.type == "DOPESHEET_EDITOR")
     timeline.type = "IMAGE_EDITOR"

@@ -51,6 +51,11 @@ def test_a_movie_has_the_viewports_shape(found: dict[str, Any]) -> None:
     assert found["changed"] == {}
 
 
+def test_a_file_can_be_chosen_and_the_movie_is_made_in_steps_all_the_same(found: dict[str, Any]) -> None:
+    assert found["from_browser"] == ["FACESCRIPT_OT_preview"]
+    assert found["chosen"]
+
+
 def test_the_plot_is_shown_in_an_image_editor(found: dict[str, Any]) -> None:
     assert found["shown"] == "plot.png"
 
