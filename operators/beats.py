@@ -12,7 +12,8 @@ from bpy.props import BoolProperty, IntProperty
 from ..inference.plain_words import describe
 from ..performance import FacescriptError, beat_list
 from ..performance.beat_list import ShapedBeat
-from ..rig_mapping import timeline
+from ..rig_mapping import life_layer, timeline
+from ..rig_mapping.steps import finish
 from . import faces, markers
 from .desk import Desk, edit, open_desk
 from .session import busy_reason, session
@@ -214,7 +215,8 @@ class FACESCRIPT_OT_clear(bpy.types.Operator):
         markers.remove(context.scene, [beat.marker for beat in face.beats])
         face.beats.clear()
         face.performed, face.model = "", ""
-        session().note = "The performance's keys were removed."
+        warnings = finish(life_layer.follow(target))
+        session().note = " ".join(("The performance's keys were removed.", *warnings))
         return {"FINISHED"}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..performance import HEAD_CHANNELS, Brief, FacescriptError, Performance, Pose, beat_list, jsonl, shaping
 from ..performance.beat_list import Beats, ShapedBeat
-from ..rig_mapping import curves, hand_edits, timeline
+from ..rig_mapping import curves, hand_edits, life_layer, timeline
 from ..rig_mapping.carry import Carry, anchors
 from ..rig_mapping.steps import Steps, finish
 from ..rig_mapping.styles import Style
@@ -149,7 +149,8 @@ class Desk:
             self.target, shown, start_frame=beats[0].frame, style=self.style, fps=self.fps, carry=carry
         )
         yield from self.keep_steps(beats, select)
-        self.note = " ".join(report.warnings)
+        warnings = yield from life_layer.follow(self.target)
+        self.note = " ".join((*report.warnings, *warnings))
         return report
 
     def keep(self, beats: Beats, select: int | None = None) -> None:

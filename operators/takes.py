@@ -22,7 +22,8 @@ from bpy.props import (
 )
 
 from ..performance import FacescriptError, beat_list, jsonl
-from ..rig_mapping import curves, nla, takes
+from ..rig_mapping import curves, life_layer, nla, takes
+from ..rig_mapping.steps import finish
 from ..rig_mapping.takes import Store
 from . import desk, faces, markers
 from .desk import Desk
@@ -158,6 +159,7 @@ def _shown(at: Desk, shelf: Any, key: int) -> None:
         with session().quiet():
             for _ in markers.place(at.scene, at.face.beats):
                 pass
+    at.note = " ".join(finish(life_layer.follow(at.target)))
     faces.forget()
 
 

@@ -27,10 +27,14 @@ from .life import FULL, Amounts, smooth_curve
 from .life_records import NO_TAKE, LifeRecord, Take, find_track
 from .records import Address
 from .references import key_path
+from .steps import Steps, finish
 from .targets import KeyRow, MeshKeys, Target
 from .tracks import datablocks, outer, rotation_place
 
 NAME = "Facescript Life"
+
+# Frames that are sampled in one step.
+_CHUNK = 40
 
 State = Literal["none", "on", "muted", "outdated"]
 
@@ -71,14 +75,28 @@ def add(
     Raises FacescriptError: `target_gone`, `tweak_mode`, `bad_range`, `nothing_to_write` if the face shows nothing of
     it, `nla_conflict` if the layer would change, or not be seen beside, what the NLA does.
     """
+    return finish(add_steps(target, start=start, end=end, seed=seed, amounts=amounts, fps=fps))
+
+
+def add_steps(
+    target: Target, *, start: int, end: int, seed: int = 0, amounts: Amounts = FULL, fps: float | None = None
+) -> Steps[LifeReport]:
+    """`add`, in small steps; nothing is changed before the last."""
     if end - start < 2:
         raise FacescriptError("bad_range", f"Frames {start} to {end} are too few for life.", "Choose more frames.")
     rate = timeline.scene_fps() if fps is None else fps
     angles = profiles.get(target.profile).full_angles
-    samples = timeline.sample_poses(target, np.arange(start, end + 1))
-    curves = life.layer(samples, start, rate, seed, amounts, angles["head"], angles["eye"])
+    samples = []
+    for first in range(start, end + 1, _CHUNK):
+        samples.append(timeline.sample_poses(target, np.arange(first, min(first + _CHUNK, end + 1))))
+        yield
+    curves = life.layer(np.concatenate(samples), start, rate, seed, amounts, angles["head"], angles["eye"])
+    yield
     curves = {name: curve for name, curve in curves.items() if name in target.covered}
-    layouts = [layout for layout in _lay_out(target, curves) if layout.curves]
+    layouts = []
+    for layout in _lay_out(target, curves):
+        layouts += [layout] if layout.curves else []
+        yield
     if not layouts:
         raise FacescriptError(
             "nothing_to_write", "Nothing of this face can blink, look or turn.", "Raise an amount, or add shape keys."
@@ -126,12 +144,25 @@ def refresh(target: Target) -> LifeReport | None:
     For whoever writes, moves or clears the performance's keys: blinks go with what the face does. A layer that was
     muted stays muted. Raises what `add` raises.
     """
+    return finish(_refresh_steps(target))
+
+
+def follow(target: Target) -> Steps[tuple[str, ...]]:
+    """`refresh` in small steps; an error that keeps the layer from following becomes a sentence for the user."""
+    try:
+        yield from _refresh_steps(target)
+    except FacescriptError as error:
+        return (f"The life layer is as it was before: {error}",)
+    return ()
+
+
+def _refresh_steps(target: Target) -> Steps[LifeReport | None]:
     found = [(life_records.load(block), find_track(block)) for block in datablocks(target)]
     takes = [(record.take, track.mute) for record, track in found if record is not None and record.take != NO_TAKE]
     if not takes:
         return None
     (take, muted), *_ = takes
-    report = add(target, start=take.start, end=take.end, seed=take.seed, amounts=take.amounts)
+    report = yield from add_steps(target, start=take.start, end=take.end, seed=take.seed, amounts=take.amounts)
     if muted:
         set_muted(target, True)
     return report

@@ -1,103 +1,145 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import inspect
-from types import SimpleNamespace
+import json
+from pathlib import Path
 from typing import Any
 
-import bpy
 import pytest
-from facescript.operators import life
-from facescript.rig_mapping import life_layer
-from facescript.rig_mapping.targets import find_target
+
+bpy = pytest.importorskip("bpy")
+
+from facescript.rig_mapping import life_layer  # noqa: E402
+from facescript.rig_mapping.life import Amounts  # noqa: E402
+from facescript.rig_mapping.targets import Target, find_target  # noqa: E402
+from scenes import state  # noqa: E402
+
+SHUT = {"eyeBlink": 1.0}
 
 
 @pytest.fixture
-def face(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The operators registered, with a face whose settings are a stand-in, as properties are wired elsewhere."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    mesh = bpy.data.meshes.new("Face")
-    mesh.from_pydata([(0.03, -0.1, 0.05), (-0.03, -0.1, 0.05), (0.0, -0.1, -0.05), (0.0, 0.0, 0.1)], [], [])
-    obj = bpy.data.objects.new("Face", mesh)
-    bpy.context.scene.collection.objects.link(obj)
-    bpy.context.view_layer.objects.active = obj
-    for name in ("Basis", "eyeBlinkLeft", "eyeBlinkRight", "jawOpen"):
-        obj.shape_key_add(name=name, from_mix=False).value = 0.0
-    settings = SimpleNamespace(seed=5, blinks=1.0, darts=0.5, breath=0.25, drift=0.0)
-    stand_in = SimpleNamespace(life=settings, move_head=True, beats=[SimpleNamespace(frame=400)])
-    said = SimpleNamespace(note="", error=None, busy=False)
-    said.fail = lambda error: setattr(said, "error", error)
-    monkeypatch.setattr(life.faces, "active_face", lambda context: (find_target(obj), stand_in))
-    monkeypatch.setattr(life, "session", lambda: said)
-    monkeypatch.setattr(life, "busy_reason", lambda context: said.busy and "A generation is running")
-    new = [cls for cls in life.CLASSES if not hasattr(bpy.types, cls.__name__)]
-    for cls in new:
-        bpy.utils.register_class(cls)
-    yield SimpleNamespace(object=obj, settings=settings, said=said, face=stand_in)
-    for cls in reversed(new):
-        bpy.utils.unregister_class(cls)
+def face(extension: Any, tmp_path: Path) -> Any:
+    """The demo face with a performance of three beats, frames 1 to 97, in a scene of 200 frames."""
+    bpy.ops.facescript.add_face()
+    obj = bpy.context.view_layer.objects.active
+    scene = bpy.context.scene
+    scene.render.fps, scene.frame_start, scene.frame_end = 24, 1, 200
+    import_story(tmp_path, {"jawOpen": 0.4})
+    obj.facescript.life.seed = 5
+    return obj
 
 
-def record(obj: Any) -> Any:
-    return life_layer.life_records.load(obj.data.shape_keys)
+def import_story(folder: Path, middle: dict[str, float], seconds: float = 4.0) -> None:
+    frames = [(0.0, middle), (1.0, middle), (seconds, {"headYaw": 0.3})]
+    rows = [{"t": t, "text": f"beat {i}", "pose": pose} for i, (t, pose) in enumerate(frames)]
+    entry = {"id": "x", "script": "Hm.", "background": "", "emotion": "", "keyframes": rows}
+    path = folder / "story.jsonl"
+    path.write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    assert bpy.ops.facescript.import_performance(filepath=str(path)) == {"FINISHED"}
 
 
-def test_a_button_takes_the_faces_own_settings(face: Any) -> None:
-    bpy.context.scene.frame_start, bpy.context.scene.frame_end = 10, 300
+def target_of(face: Any) -> Target:
+    bpy.context.view_layer.objects.active = face
+    return find_target(face)
+
+
+def take(face: Any) -> Any:
+    data = target_of(face).meshes[0].object.find().data.shape_keys
+    record = life_layer.life_records.load(data)
+    return record.take if record is not None else None
+
+
+def open_frames(face: Any, start: int, end: int) -> list[int]:
+    """The frames at which the left eye is not closed."""
+    found = []
+    for frame in range(start, end + 1):
+        bpy.context.scene.frame_set(frame)
+        shown = face.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        if shown.data.shape_keys.key_blocks["eyeBlinkLeft"].value < 0.99:
+            found.append(frame)
+    return found
+
+
+def test_a_button_takes_the_faces_own_settings(face: Any, extension: Any) -> None:
+    face.facescript.life.darts, face.facescript.life.drift = 0.5, 0.0
     assert bpy.ops.facescript.add_life("INVOKE_DEFAULT") == {"FINISHED"}
-    take = record(face.object).take
-    # The scene's range, and the beats that lie outside it.
-    assert (take.start, take.end, take.seed) == (10, 400, 5)
-    assert take.amounts == life_layer.Amounts(1.0, 0.5, 0.25, 0.0)
-    assert "blinks" in face.said.note
+    assert (take(face).start, take(face).end, take(face).seed) == (1, 200, 5)
+    assert take(face).amounts == Amounts(1.0, 0.5, 1.0, 0.0)
+    assert "blinks" in extension.session.note
+
+
+def test_beats_outside_the_scenes_range_live_too(face: Any, tmp_path: Path) -> None:
+    import_story(tmp_path, {"jawOpen": 0.4}, seconds=20.0)
+    bpy.ops.facescript.add_life()
+    assert take(face).end == 481
 
 
 def test_what_a_script_gives_is_kept(face: Any) -> None:
     assert bpy.ops.facescript.add_life(seed=8, darts=0.0) == {"FINISHED"}
-    assert record(face.object).take.amounts == life_layer.Amounts(1.0, 0.0, 0.25, 0.0)
-    assert (face.settings.seed, face.settings.darts) == (8, 0.0)
+    assert take(face).amounts == Amounts(1.0, 0.0, 1.0, 1.0)
+    assert (face.facescript.life.seed, face.facescript.life.darts) == (8, 0.0)
 
 
 def test_a_head_that_is_not_to_move_neither_breathes_nor_drifts(face: Any) -> None:
-    face.face.move_head = False
-    bpy.ops.facescript.add_life(drift=1.0)
-    assert record(face.object).take.amounts == life_layer.Amounts(1.0, 0.5, 0.0, 0.0)
-    assert face.settings.drift == 1.0
-
-
-def test_it_is_toggled_and_removed(face: Any) -> None:
-    target = find_target(face.object)
+    face.facescript.move_head = False
     bpy.ops.facescript.add_life()
-    for state in ("muted", "on"):
+    assert take(face).amounts == Amounts(1.0, 1.0, 0.0, 0.0)
+
+
+def test_it_is_toggled_and_removed_without_a_trace(face: Any) -> None:
+    bpy.context.scene.frame_set(30)
+    before = state()
+    bpy.ops.facescript.add_life()
+    for shown in ("muted", "on"):
         assert bpy.ops.facescript.toggle_life() == {"FINISHED"}
-        assert life_layer.present(target) == state
+        assert life_layer.present(target_of(face)) == shown
     assert bpy.ops.facescript.remove_life() == {"FINISHED"}
-    assert life_layer.present(target) == "none"
+    bpy.context.scene.frame_set(30)
+    assert state() == before
+    assert life_layer.present(target_of(face)) == "none"
 
 
 @pytest.mark.parametrize("name", ["toggle_life", "remove_life"])
-def test_without_a_layer_there_is_nothing_to_do(face: Any, name: str) -> None:
+def test_without_a_layer_there_is_nothing_to_do(face: Any, extension: Any, name: str) -> None:
     with pytest.raises(RuntimeError, match="no life layer"):
         getattr(bpy.ops.facescript, name)()
-    assert face.said.error.code == "no_life"
+    assert extension.session.error.code == "no_life"
 
 
-def test_an_error_is_shown_and_nothing_is_changed(face: Any) -> None:
+def test_an_error_is_shown_and_nothing_is_changed(face: Any, extension: Any) -> None:
     bpy.ops.facescript.add_life(seed=1)
-    before = record(face.object)
+    before = take(face)
     with pytest.raises(RuntimeError, match="can blink"):
-        bpy.ops.facescript.add_life(seed=2, blinks=0.0, darts=0.0, breath=0.0)
-    assert record(face.object) == before
-    assert (face.settings.seed, face.settings.blinks) == (1, 1.0)
+        bpy.ops.facescript.add_life(seed=2, blinks=0.0, darts=0.0, breath=0.0, drift=0.0)
+    assert take(face) == before
+    assert (face.facescript.life.seed, face.facescript.life.blinks) == (1, 1.0)
+    assert extension.session.error.code == "nothing_to_write"
 
 
-def test_not_while_a_generation_is_running(face: Any) -> None:
-    face.said.busy = True
-    for name in ("add_life", "toggle_life", "remove_life"):
-        assert not getattr(bpy.ops.facescript, name).poll()
+def test_life_follows_what_is_written_and_cleared(face: Any, tmp_path: Path) -> None:
+    bpy.ops.facescript.add_life()
+    assert any(frame > 30 for frame in open_frames(face, 30, 80))
+    # Eyes closed from the first beat to the third: nothing may blink there, or open them.
+    import_story(tmp_path, SHUT)
+    assert take(face) is not None
+    assert open_frames(face, 1, 80) == []
+    bpy.ops.facescript.toggle_life()
+    bpy.context.scene.frame_set(60)
+    assert bpy.ops.facescript.insert_beat() == {"FINISHED"}
+    assert life_layer.present(target_of(face)) == "muted"
+    bpy.ops.facescript.toggle_life()
+    bpy.ops.facescript.clear()
+    closed = set(range(1, 201)) - set(open_frames(face, 1, 200))
+    # Only the blinks are left.
+    assert 2 <= len(closed) < 40
+    bpy.ops.facescript.remove_life()
+    assert open_frames(face, 1, 200) == list(range(1, 201))
 
 
-def test_every_operator_says_what_it_does_and_is_one_step_of_undo() -> None:
-    for cls in life.CLASSES[1:]:
-        assert cls.bl_options == {"REGISTER", "UNDO"}
-        assert inspect.getdoc(cls)
+def test_another_take_has_its_own_blinks(face: Any, tmp_path: Path) -> None:
+    bpy.ops.facescript.add_life()
+    bpy.ops.facescript.new_take()
+    import_story(tmp_path, SHUT)
+    assert open_frames(face, 1, 80) == []
+    bpy.ops.facescript.show_take(index=0)
+    assert len(open_frames(face, 1, 80)) > 60

@@ -1,32 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
 import pytest
-from bpy.props import PointerProperty
-from facescript.operators import motion
-from facescript.rig_mapping import styles
+
+bpy = pytest.importorskip("bpy")
+
+from facescript.operators import motion  # noqa: E402
+from facescript.rig_mapping import styles  # noqa: E402
 
 FROM_STYLE = {"own_hold": False, "own_release": False, "own_overshoot": False, "own_leads": False}
 
 
 @pytest.fixture
-def settings() -> Iterator[Any]:
-    """The settings as Blender keeps them, on a scene."""
-    registered = hasattr(bpy.types, "FACESCRIPT_PG_motion")
-    if not registered:
-        bpy.utils.register_class(motion.FACESCRIPT_PG_motion)
-    owner: Any = bpy.types.Scene
-    owner.tested_motion = PointerProperty(type=motion.FACESCRIPT_PG_motion)
-    bpy.context.scene.property_unset("tested_motion")
-    yield bpy.context.scene.tested_motion
-    del owner.tested_motion
-    if not registered:
-        bpy.utils.unregister_class(motion.FACESCRIPT_PG_motion)
+def settings(extension: Any) -> Any:
+    """The settings as Blender keeps them, on the demo face."""
+    bpy.ops.facescript.add_face()
+    return bpy.context.view_layer.objects.active.facescript.motion
 
 
 def face(style: str, motion: Any) -> Any:
