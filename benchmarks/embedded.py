@@ -95,9 +95,7 @@ def _median(work: Callable[[], object], times: int) -> float:
 
 
 def _load(models: Path, quantization: str) -> float:
-    """Seconds from the loaded base model to the model with its adapter; peft's own import, 1 s once, is not counted."""
-    import peft  # noqa: F401
-
+    """Seconds from the loaded base model to the model with its adapter."""
     from ..inference.options import EMBEDDED_MODEL
     from ..inference.worker.backends import EMBEDDED_ADAPTER
     from ..inference.worker.embedded import EmbeddedBackend

@@ -10,7 +10,7 @@ import sys
 from ..inference.runtime import Runtime
 from . import PYTHON, RUNTIME
 
-BENCHMARKS = ("timeline", "decoding", "embedded")
+BENCHMARKS = ("timeline", "decoding", "embedded", "desk")
 
 
 def main(arguments: list[str]) -> int:
@@ -30,6 +30,10 @@ def main(arguments: list[str]) -> int:
         from ..benchmarks import embedded
 
         embedded.bench_embedded(Runtime(RUNTIME).models)
+    elif names[0] == "desk":
+        from ..benchmarks import desk
+
+        desk.bench_desk(Runtime(RUNTIME).models)
     else:
         from ..benchmarks import decoding
 

@@ -19,7 +19,7 @@ POSER_SLOTS, PLANNER_SLOTS = "poser_slots.safetensors", "planner_slots.safetenso
 REPERTOIRE = "repertoire.safetensors"
 # The poser's LoRA in peft's form, in a folder of its name.
 LORA = "poser"
-# What is loaded, and so must be in the manifest: peft would take pickled weights where it finds no others.
+# What is loaded, and so must be in the manifest.
 _FILES = (
     POSER_SLOTS,
     PLANNER_SLOTS,
