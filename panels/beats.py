@@ -12,6 +12,11 @@ from ..performance import REGIONS
 from .layout import face_of, paragraph
 from .sidebar import Sidebar
 
+# The room for a frame number of five digits, in the interface's units.
+_NUMBER = 2.6
+# A description of so many letters is seen whole in its field.
+_SHORT = 30
+
 
 class FACESCRIPT_UL_beats(bpy.types.UIList):
     """One beat a row: its frame, its description, whether it is yours, and its lock"""
@@ -31,9 +36,10 @@ class FACESCRIPT_UL_beats(bpy.types.UIList):
         flt_flag: Any = 0,
     ) -> None:
         """Draw one row."""
-        split = layout.split(factor=0.18)
-        split.prop(item, "frame", text="", emboss=False)
-        row = split.row(align=True)
+        row = layout.row(align=True)
+        number = row.row()
+        number.ui_units_x = _NUMBER
+        number.prop(item, "frame", text="", emboss=False)
         row.prop(item, "text", text="", emboss=False)
         if item.text != item.posed:
             row.label(text="", icon="GREASEPENCIL")
@@ -118,7 +124,8 @@ class FACESCRIPT_PT_beats(Sidebar, bpy.types.Panel):
             return
         column = layout.column(align=True)
         column.prop(beat, "text", text="")
-        paragraph(column, beat.text, width, lines=8)
+        if len(beat.text) > _SHORT:
+            paragraph(column, beat.text, width, lines=8)
         row = column.row(align=True)
         if beat.by_hand:
             row.operator("facescript.release_beat", icon="VIEW_PAN")
