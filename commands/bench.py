@@ -10,7 +10,7 @@ import sys
 from ..inference.runtime import Runtime
 from . import PYTHON, RUNTIME
 
-BENCHMARKS = ("timeline", "decoding", "embedded", "desk")
+BENCHMARKS = ("timeline", "decoding", "embedded", "desk", "window")
 
 
 def main(arguments: list[str]) -> int:
@@ -34,6 +34,11 @@ def main(arguments: list[str]) -> int:
         from ..benchmarks import desk
 
         desk.bench_desk(Runtime(RUNTIME).models)
+    elif names[0] == "window":
+        from ..benchmarks import window
+        from .build import build
+
+        window.bench_window(RUNTIME, build)
     else:
         from ..benchmarks import decoding
 
