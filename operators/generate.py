@@ -41,6 +41,9 @@ def wait() -> None:
     """Work until the generation is done. Raises its error; an interruption (Ctrl C) ends the worker."""
     try:
         while session().step():
+            if session().writing:
+                session().settle()
+                break
             time.sleep(TICK / 5)
     except BaseException:
         session().stop_worker()

@@ -153,10 +153,8 @@ class Session:
                 self.stop_worker()
             return False
         except Exception as error:  # Anything else must not leave a generation that never ends.
-            traceback.print_exc()
             self.job, self._writing = None, None
-            hint = "Please report this, with the lines of the system console."
-            self.error = FacescriptError("internal", f"Writing the keyframes failed: {error}.", hint)
+            self.error = _unforeseen(error)
             return False
         if job.overdue:
             self.stop_worker(patience=0.0)
@@ -188,6 +186,15 @@ class Session:
                 finish(steps)
             except FacescriptError as error:
                 self.error = error
+            except Exception as error:
+                self.error = _unforeseen(error)
+
+    def give_up_writing(self) -> None:
+        """Take back what is half written."""
+        for steps in (self.following, self._writing):
+            if steps is not None:
+                steps.close()
+        self.following = self._writing = None
 
     def start_setup(self, work: Callable[[Callable[[], bool]], Iterator[SetupEvent]]) -> None:
         """Start to set the runtime up, or to remove it, on a thread of its own."""
@@ -226,14 +233,17 @@ class Session:
     def stop_worker(self, patience: float = 2.0) -> None:
         """End the worker process, after `patience` seconds by force; the next generation starts another."""
         self.job = None
-        for steps in (self.following, self._writing):
-            if steps is not None:
-                # Takes back what was written of it.
-                steps.close()
-        self.following = self._writing = None
+        self.give_up_writing()
         if self._client:
             self._client.close(patience)
             self._client = None
+
+
+def _unforeseen(error: Exception) -> FacescriptError:
+    """What to tell of an error that nobody thought of; to be called where it is handled."""
+    traceback.print_exc()
+    hint = "Please report this, with the lines of the system console."
+    return FacescriptError("internal", f"Writing the keyframes failed: {error}.", hint)
 
 
 _session: Session | None = None
@@ -292,6 +302,7 @@ def _stop(*_: Any) -> None:
     if _session is None:
         return
     _session.error, _session.note = None, ""
+    _session.give_up_writing()
     if _session.job:
         # The objects that the job is for go with the file.
         _session.stop_worker()
