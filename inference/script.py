@@ -370,7 +370,7 @@ def _check(moments: tuple[Moment, ...]) -> None:
             f"The script makes more than {MAX_MOMENTS} moments, which is the limit; line "
             f"{moments[MAX_MOMENTS].line} is the first past it.",
             "Split it there into two performances.",
-            moments[MAX_MOMENTS].line,
+            line=moments[MAX_MOMENTS].line,
         )
     before = -1.0
     for index, moment in enumerate(moments):
@@ -380,7 +380,7 @@ def _check(moments: tuple[Moment, ...]) -> None:
                 "long_text",
                 f"Line {moment.line}: one moment has {length:,} characters; the limit is {MAX_TEXT:,}.",
                 "Cut it into several lines.",
-                moment.line,
+                line=moment.line,
             )
         if moment.at is None:
             continue
@@ -391,6 +391,6 @@ def _check(moments: tuple[Moment, ...]) -> None:
                 "bad_time",
                 f"Line {moment.line}: the time {moment.at:g} s does not come after {last}, where the one before is.",
                 "Put the lines in order of time.",
-                moment.line,
+                line=moment.line,
             )
         before = moment.at

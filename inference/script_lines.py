@@ -68,7 +68,7 @@ def part(script: str, number: int, alone: bool) -> Part:
     rows = read_lines(script)
     place = next((i for i, row in enumerate(rows) if row.number == number), -1)
     if place < 0:
-        raise FacescriptError("no_line", f"Nothing is performed on line {number}.", "Choose another line.", number)
+        raise FacescriptError("no_line", f"Nothing is performed on line {number}.", "Choose another line.", line=number)
     whole = script_text.clean(script).split("\n")
     # With the name above it, if there is one.
     first = rows[place - 1].number if place else 0

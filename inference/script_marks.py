@@ -279,6 +279,6 @@ def seconds(text: str, line: int, most: float) -> float:
             "bad_time",
             f"Line {line}: {text[:30]!r} is not a time between 0 and {most:.0f} seconds.",
             "Write times as [1.2s], [300ms] or [0:01.5], and pauses as [pause 0.5].",
-            line,
+            line=line,
         )
     return value

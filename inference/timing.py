@@ -126,5 +126,5 @@ def _no_room(moment: Moment) -> FacescriptError:
         "bad_time",
         f"Line {moment.line}: there is no time left between the line before and this one.",
         "Put the lines in order of time, further apart.",
-        moment.line,
+        line=moment.line,
     )

@@ -21,6 +21,7 @@ from . import (
     preview,
     properties,
     regenerate,
+    script_table,
     session,
     setup,
     shaping,
@@ -28,7 +29,7 @@ from . import (
 )
 
 # In the order in which they are registered.
-_MODULES = (properties, takes, session, faces, add_face, files, following, menus, command_line)
+_MODULES = (properties, takes, script_table, session, faces, add_face, files, following, menus, command_line)
 _CLASSES = (
     *motion.CLASSES,
     *life.CLASSES,
@@ -40,6 +41,7 @@ _CLASSES = (
     *files.CLASSES,
     *preview.CLASSES,
     *takes.CLASSES,
+    *script_table.CLASSES,
     *plot.CLASSES,
     *setup.CLASSES,
 )

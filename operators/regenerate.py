@@ -42,7 +42,7 @@ def context_of(desk: Desk) -> Brief:
     return replace(desk.brief, beats=beats)
 
 
-class _Asking(BeatOperator):
+class Asking(BeatOperator):
     """An operator that asks the model, and writes what it answers from a timer, as one step of undo."""
 
     bl_options = {"REGISTER"}
@@ -120,7 +120,7 @@ def _made(beat: ShapedBeat, keyframe: Keyframe) -> ShapedBeat:
     return replace(beat, text=keyframe.text, posed=keyframe.text, pose=keyframe.pose)
 
 
-class FACESCRIPT_OT_regenerate_beat(_Asking, bpy.types.Operator):
+class FACESCRIPT_OT_regenerate_beat(Asking, bpy.types.Operator):
     """Make the selected beat anew among its neighbours: from its description if you edited that, else with another"""
 
     bl_idname = "facescript.regenerate_beat"
@@ -147,7 +147,7 @@ class FACESCRIPT_OT_regenerate_beat(_Asking, bpy.types.Operator):
         self.send(desk, context, "alternatives", context_of(desk), made_anew, at=(desk.index,), count=1, seed=seed)
 
 
-class FACESCRIPT_OT_regenerate_unlocked(_Asking, bpy.types.Operator):
+class FACESCRIPT_OT_regenerate_unlocked(Asking, bpy.types.Operator):
     """Make the poses of all beats that are not locked anew from their descriptions, to fit what you changed"""
 
     bl_idname = "facescript.regenerate_unlocked"
@@ -168,7 +168,7 @@ class FACESCRIPT_OT_regenerate_unlocked(_Asking, bpy.types.Operator):
         self.send(desk, context, "pose_some", context_of(desk), made_anew, at=places)
 
 
-class FACESCRIPT_OT_vary_beat(_Asking, bpy.types.Operator):
+class FACESCRIPT_OT_vary_beat(Asking, bpy.types.Operator):
     """Find three other takes of the selected beat; look at each in place, and keep one or none"""
 
     bl_idname = "facescript.vary_beat"
@@ -244,7 +244,7 @@ class FACESCRIPT_OT_keep_variation(BeatOperator, bpy.types.Operator):
         return None
 
 
-class FACESCRIPT_OT_adjust_beat(_Asking, bpy.types.Operator):
+class FACESCRIPT_OT_adjust_beat(Asking, bpy.types.Operator):
     """Change the selected beat's pose by a few words: "more tired", "less smile", "add a raised left eyebrow" """
 
     bl_idname = "facescript.adjust_beat"

@@ -11,7 +11,7 @@ class FacescriptError(Exception):
     where, `hint` says what to do next (may be empty). `line` is the 1-based line of the script that it is about, or 0.
     """
 
-    def __init__(self, code: str, message: str, hint: str = "", line: int = 0) -> None:
+    def __init__(self, code: str, message: str, hint: str = "", *, line: int = 0) -> None:
         super().__init__(f"{message} {hint}".strip())
         self.code = code
         self.message = message
