@@ -18,6 +18,7 @@ from . import (
     menus,
     motion,
     plot,
+    preset_files,
     preview,
     properties,
     regenerate,
@@ -29,7 +30,19 @@ from . import (
 )
 
 # In the order in which they are registered.
-_MODULES = (properties, takes, script_table, session, faces, add_face, files, following, menus, command_line)
+_MODULES = (
+    properties,
+    takes,
+    script_table,
+    preset_files,
+    session,
+    faces,
+    add_face,
+    files,
+    following,
+    menus,
+    command_line,
+)
 _CLASSES = (
     *motion.CLASSES,
     *life.CLASSES,
@@ -42,6 +55,7 @@ _CLASSES = (
     *preview.CLASSES,
     *takes.CLASSES,
     *script_table.CLASSES,
+    *preset_files.CLASSES,
     *plot.CLASSES,
     *setup.CLASSES,
 )

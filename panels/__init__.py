@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import beats, motion, preferences, sidebar
+from . import beats, motion, preferences, sidebar, takes
 
-_CLASSES = (*preferences.CLASSES, *sidebar.CLASSES, *beats.CLASSES, *motion.CLASSES)
+_CLASSES = (*preferences.CLASSES, *sidebar.CLASSES, *beats.CLASSES, *motion.CLASSES, *takes.CLASSES)
 
 
 def register() -> None:
