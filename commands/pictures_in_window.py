@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs inside the windowed Blender: takes a user's first steps, and a picture of each for the documentation."""
+"""Runs inside the windowed Blender: a session from the preferences to the plot, with a picture of each step for the
+documentation."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +28,34 @@ import desk  # type: ignore[import-not-found]  # noqa: E402
 SCRIPT = "You got the job?! (She laughs.) Oh, come here!"
 BACKGROUND = "Two sisters on a station platform"
 EMOTION = "Giddy relief"
+NEW_TEXT = "A wry smile to the left, one brow raised, eyes narrowed"
+WORDS = "more tired, close the left eye"
 # The longest that a generation may take, in seconds.
 _PATIENCE = 1500.0
 # A PNG with a palette: as small as it gets, and text stays sharp.
 _PALETTE = ("-strip", "+dither", "-colors", "255", "-define", "png:compression-level=9")
 
 
-def shoot(found: dict[str, Any], name: str, *boxes: tuple[int, int, int, int]) -> None:
+Box = tuple[int, int, int, int]
+
+
+def shoot(found: dict[str, Any], name: str, *boxes: Box) -> None:
     """A picture of the window, or of boxes (x, y, width, height, from the top left) of it side by side."""
     whole = desk.picture(f"whole_{name}")
-    shrink(found, name, whole, *boxes)
+    shrink(found, name, *[(whole, box) for box in boxes or (None,)])
 
 
-def shrink(found: dict[str, Any], name: str, source: Path, *boxes: tuple[int, int, int, int]) -> None:
-    """Cut boxes out of a picture, and save it small as `name`.png."""
-    parts = [["(", str(source), "-crop", "{2}x{3}+{0}+{1}".format(*box), "+repage", ")"] for box in boxes]
-    command = ["convert", *(word for part in parts for word in part), "+append"] if boxes else ["convert", str(source)]
-    subprocess.run([*command, *_PALETTE, f"PNG8:{desk.FOLDER / name}.png"], check=True)
+def shrink(found: dict[str, Any], name: str, *parts: tuple[Path, Box | None]) -> None:
+    """Save pictures, or boxes of them, side by side and small as `name`.png."""
+    command = ["convert"]
+    for source, box in parts:
+        cut = ["-crop", "{2}x{3}+{0}+{1}".format(*box), "+repage"] if box else []
+        command += ["(", str(source), *cut, ")"]
+    subprocess.run([*command, "+append", *_PALETTE, f"PNG8:{desk.FOLDER / name}.png"], check=True)
     found["pictures"].append(name)
 
 
-def box_of(region: Any, bottom: int = 0) -> tuple[int, int, int, int]:
+def box_of(region: Any, bottom: int = 0) -> Box:
     """A region or an area as a box; `bottom` cuts it off that far below its top."""
     top = bpy.context.window.height - region.y - region.height
     return region.x, top, region.width, min(region.height, bottom or region.height)
@@ -79,6 +89,60 @@ def show_preferences(found: dict[str, Any]) -> Iterator[float]:
     yield 1.0
 
 
+def inside(kind: str) -> AbstractContextManager[Any]:
+    """As if the pointer were in an editor's main region."""
+    found = area_of(kind)
+    region = next(r for r in found.regions if r.type == "WINDOW")
+    return bpy.context.temp_override(window=bpy.context.window, area=found, region=region)
+
+
+def settle(seconds: float = 3.0) -> Iterator[float]:
+    """Wait until panels have slid to their places, with the pointer where nothing lights up."""
+    area, region = desk.view()
+    place = region.x - 60, bpy.context.window.height - area.y - 8
+    subprocess.run(["xdotool", "mousemove", str(place[0]), str(place[1])], check=True)
+    for _ in range(round(seconds / 0.5)):
+        area.tag_redraw()
+        yield 0.5
+
+
+_marked = ""
+
+
+def _draw_mark(panel: Any, context: Any) -> None:
+    if panel.bl_idname == _marked:
+        panel.layout.label(text="W" * 12)
+
+
+def mark_headers() -> None:
+    """Let panels' headers draw a mark, by which they are found: Blender does not say where they are."""
+    panels = desk.module("panels")
+    panels.unregister()
+    for cls in panels._CLASSES:
+        if issubclass(cls, bpy.types.Panel) and "draw_header" not in vars(cls):
+            cls.draw_header = _draw_mark
+    panels.register()
+
+
+def _mark(name: str, on: bool) -> None:
+    global _marked
+    _marked = f"FACESCRIPT_PT_{name}" if on else ""
+
+
+def toggle(*names: str) -> Iterator[float]:
+    """Open or close panels with a click on their headers."""
+    for name in names:
+        yield from settle(1.0)
+        spot: Any = None
+        for spot in desk.find_button(partial(_mark, name)):
+            if isinstance(spot, tuple):
+                break
+            yield spot
+        _, region = desk.view()
+        yield from desk.click(region.x + region.width // 2, spot[1])
+    yield from settle()
+
+
 def open_menu(face: Any) -> Iterator[float]:
     """Open the emotion presets with a click: their button stands right above the emotion's own field."""
     _, region = desk.view()
@@ -96,8 +160,10 @@ def open_menu(face: Any) -> Iterator[float]:
     yield 1.0
 
 
-def drag_up(x: int, y: int, by: int) -> Iterator[float]:
-    """Drag what is at a point of the screen, counted from the top left."""
+def drag_up(kind: str, by: int) -> Iterator[float]:
+    """Drag the upper edge of an editor."""
+    area = area_of(kind)
+    x, y = area.x + area.width // 3, bpy.context.window.height - area.y - area.height
     for number, place in enumerate((y, y - by // 2, y - by)):
         subprocess.run(["xdotool", "mousemove", str(x), str(place)], check=True)
         yield 0.3
@@ -118,82 +184,206 @@ def make_room() -> Iterator[float]:
     space.dopesheet.show_expanded_summary = True
     if hasattr(space, "show_region_channels"):
         space.show_region_channels = True
-    edge = bpy.context.window.height - area.y - area.height
-    yield from drag_up(area.x + area.width // 3, edge, 230)
-    region = next(r for r in area.regions if r.type == "WINDOW")
-    with bpy.context.temp_override(area=area, region=region):
+    yield from drag_up("DOPESHEET_EDITOR", 230)
+    with inside("DOPESHEET_EDITOR"):
         bpy.ops.action.view_all()
     yield 0.5
 
 
 def frame_face() -> Iterator[float]:
     """The face from the front, as large as the view allows."""
-    area, _ = desk.view()
-    region = next(r for r in area.regions if r.type == "WINDOW")
-    with bpy.context.temp_override(area=area, region=region):
+    with inside("VIEW_3D"):
         bpy.ops.view3d.view_axis(type="FRONT")
         bpy.ops.view3d.view_selected(use_all_regions=False)
     yield 1.0
 
 
-def steps(found: dict[str, Any]) -> Iterator[float]:
-    found["pictures"] = []
-    for name, path in desk.SETTINGS["others"].items():
-        shrink(found, name, Path(path))
-    desk.install()
-    bpy.ops.wm.read_homefile(use_empty=False)
-    yield 0.5
-    yield from show_preferences(found)
+def face() -> Any:
+    """The settings of the face that is performed on."""
+    return bpy.context.view_layer.objects.active.facescript
+
+
+def beside_face() -> Box:
+    """The sidebar with the face to its left, as a box."""
+    area, region = desk.view()
+    x, top, width, height = box_of(region)
+    # The view is seen through the sidebar's free part, so the face is in the middle of the whole area.
+    left = area.x + area.width // 2 - 240
+    return left, top, x + width - left, height
+
+
+def wait_for_model() -> Iterator[float]:
+    """Wait until a request is answered and written."""
+    session = desk.module("operators.session").session()
+    begin = time.monotonic()
+    while session.busy and time.monotonic() - begin < _PATIENCE:
+        yield 0.2
+    assert session.error is None, session.error
+    yield from settle()
+
+
+def first_steps(found: dict[str, Any]) -> Iterator[float]:
+    """A face, and a script for it."""
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()
     yield from desk.open_tab()
     bpy.ops.facescript.add_face()
     bpy.ops.ed.undo_push(message="Add ARKit Face")
     yield from frame_face()
-    # Panels slide to their places.
-    for _ in range(6):
-        desk.view()[1].tag_redraw()
-        yield 0.5
+    yield from settle()
     shoot(found, "02_face_added")
 
-    face = bpy.context.view_layer.objects.active.facescript
-    face.script, face.background = SCRIPT, BACKGROUND
-    yield from open_menu(face)
+    settings = face()
+    settings.script, settings.background = SCRIPT, BACKGROUND
+    yield from open_menu(settings)
     area, region = desk.view()
     top = box_of(area)[1]
     shoot(found, "06_emotion_presets", (region.x - 30, top, region.width + 250, bpy.context.window.height - top))
     yield from desk.press("Escape")
-    face.emotion = EMOTION
-    area.tag_redraw()
-    yield 1.0
+    settings.emotion = EMOTION
+    yield from settle(1.0)
     shoot(found, "03_script_ready")
     shoot(found, "03_sidebar", box_of(region, 560))
 
+
+def perform(found: dict[str, Any]) -> Iterator[float]:
+    """Press Generate, and look at what came."""
     session = desk.module("operators.session").session()
     begin = time.monotonic()
     bpy.ops.facescript.generate()
     while session.busy and time.monotonic() - begin < _PATIENCE:
         if session.job.collector.keyframes:
             yield 0.3
-            shoot(found, "04_generating", box_of(region, 680))
+            shoot(found, "04_generating", box_of(desk.view()[1], 680))
             break
         yield 0.1
-    while session.busy and time.monotonic() - begin < _PATIENCE:
-        yield 0.2
+    yield from wait_for_model()
     found["seconds"] = round(time.monotonic() - begin)
-    found["session_error"] = str(session.error or "")
-    face = bpy.context.view_layer.objects.active.facescript
-    found["beats"] = [[beat.frame, beat.text] for beat in face.beats]
+    found["beats"] = [[beat.frame, beat.text] for beat in face().beats]
     found["note"] = session.note
-    bpy.context.scene.frame_end = face.beats[-1].frame + 24
-    face.active_beat = 1
-    for _ in range(4):
-        desk.view()[1].tag_redraw()
-        yield 0.5
+    bpy.context.scene.frame_end = face().beats[-1].frame + 24
+    face().active_beat = 1
+    yield from settle()
     shoot(found, "05_sidebar", box_of(desk.view()[1], 680))
     yield from make_room()
     yield from frame_face()
     shoot(found, "05_done")
+
+
+def drag_marker(name: str, frames: int) -> None:
+    """Move one marker, and no other."""
+    for marker in bpy.context.scene.timeline_markers:
+        marker.select = marker.name == name
+    with inside("DOPESHEET_EDITOR"):
+        bpy.ops.marker.move("EXEC_DEFAULT", True, frames=frames)
+
+
+def change_key(beat: Any, shape: str, by: float) -> None:
+    """Change a shape key's value at a beat, as in the Graph Editor."""
+    api = desk.module("rig_mapping.blender_api")
+    keys = bpy.context.view_layer.objects.active.data.shape_keys
+    curve = api.find_fcurve(api.find_place(keys), f'key_blocks["{shape}"].value', 0)
+    for point in curve.keyframe_points:
+        if abs(point.co.x - beat.frame) < 0.1:
+            for part in (point.co, point.handle_left, point.handle_right):
+                part.y += by
+    curve.update()
+    bpy.ops.ed.undo_push(message="Move Keyframes")
+
+
+def edit(found: dict[str, Any]) -> Iterator[float]:
+    """A beat that is dragged by its marker, and one that is changed by hand."""
+    yield from toggle("face", "script")
+    drag_marker(face().beats[1].marker, 6)
+    yield from settle()
+    last = face().beats[-1]
+    pose = last.keyframe().pose.active(1e-4)
+    shape = max((name for name in pose if name.startswith(("mouth", "brow", "jaw"))), key=lambda name: pose[name])
+    change_key(last, shape, -0.5 * pose[shape])
+    yield from settle()
+    found["edited"] = [[beat.frame, beat.by_hand, beat.locked] for beat in face().beats]
+    face().active_beat = len(face().beats) - 1
+    yield from frame_face()
+    yield from settle()
+    shoot(found, "07_edited")
+    yield from drag_up("DOPESHEET_EDITOR", -230)
+    yield from frame_face()
+
+
+def shape(found: dict[str, Any]) -> Iterator[float]:
+    """Strengths, a beat made anew, other takes of it, and a change in words."""
+    settings = face()
+    settings.active_beat = 0
+    yield from toggle("strength")
+    settings.beats[0].strength = 1.3
+    settings.beats[0].regions = (1.6, 1.0, 1.0, 0.6, 0.8, 1.0)
+    yield from settle()
+    shoot(found, "08_strength", beside_face())
+    yield from toggle("strength")
+
+    settings.active_beat = 1
+    settings.beats[1].text = NEW_TEXT
+    bpy.ops.facescript.regenerate_beat()
+    yield from wait_for_model()
+    shoot(found, "09_regenerated", beside_face())
+
+    bpy.ops.facescript.vary_beat()
+    yield from wait_for_model()
+    face().active_variation = 2
+    yield from settle()
+    shoot(found, "10_variations", beside_face())
+    bpy.ops.facescript.keep_variation(discard=True)
+
+    yield from toggle("words")
+    face().adjustment = WORDS
+    yield from settle()
+    before = desk.picture("whole_11_before")
+    bpy.ops.facescript.adjust_beat()
+    yield from wait_for_model()
+    after = desk.picture("whole_11_after")
+    shrink(found, "11_adjusted", (before, beside_face()), (after, beside_face()))
+    yield from toggle("words")
+
+
+def move(found: dict[str, Any]) -> Iterator[float]:
+    """A style with settings of its own, and life."""
+    yield from toggle("beats", "motion", "life")
+    settings = face()
+    settings.style = "snappy"
+    settings.motion.own_hold, settings.motion.hold = True, 0.4
+    with inside("VIEW_3D"):
+        bpy.ops.facescript.add_life("INVOKE_DEFAULT")
+    yield from settle()
+    shoot(found, "12_motion", box_of(desk.view()[1]))
+
+
+def see(found: dict[str, Any]) -> Iterator[float]:
+    """The contact sheet and the plot, in an Image Editor."""
+    area_of("DOPESHEET_EDITOR").type = "IMAGE_EDITOR"
+    yield 0.5
+    for name, operator, height in (("13_preview", "contact_sheet", 260), ("14_plot", "plot", 250)):
+        yield from drag_up("IMAGE_EDITOR", height)
+        yield from frame_face()
+        with inside("VIEW_3D"):
+            getattr(bpy.ops.facescript, operator)("INVOKE_DEFAULT", filepath=str(desk.FOLDER / f"{operator}.png"))
+        yield 0.5
+        while any(o.bl_idname.startswith("FACESCRIPT") for o in bpy.context.window.modal_operators):
+            yield 0.3
+        yield from settle()
+        shoot(found, name, box_of(area_of("IMAGE_EDITOR")))
+
+
+def steps(found: dict[str, Any]) -> Iterator[float]:
+    found["pictures"] = []
+    for name, path in desk.SETTINGS["others"].items():
+        shrink(found, name, (Path(path), None))
+    desk.install()
+    mark_headers()
+    bpy.ops.wm.read_homefile(use_empty=False)
+    yield 0.5
+    yield from show_preferences(found)
+    for part in (first_steps, perform, edit, shape, move, see):
+        yield from part(found)
 
 
 desk.run(steps)
