@@ -14,6 +14,7 @@ from . import (
     files,
     following,
     generate,
+    language,
     life,
     menus,
     motion,
@@ -31,6 +32,7 @@ from . import (
 
 # In the order in which they are registered.
 _MODULES = (
+    language,
     properties,
     takes,
     script_table,

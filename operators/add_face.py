@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import demo_face
 from ..rig_mapping import blender_api
+from .language import tip_
 
 FACE_NAME = "ARKit Face"
 COLOURS = "Tint"  # name of the vertex colour attribute
@@ -128,7 +129,7 @@ class FACESCRIPT_OT_add_face(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only in object mode: adding the rig needs it."""
         if context.mode != "OBJECT":
-            cls.poll_message_set("Switch to Object Mode to add a face")
+            cls.poll_message_set(tip_("Switch to Object Mode to add a face"))
             return False
         return True
 

@@ -16,6 +16,7 @@ from ..rig_mapping import life_layer, timeline
 from ..rig_mapping.steps import finish
 from . import faces, markers
 from .desk import Desk, edit, open_desk
+from .language import rpt_, tip_
 from .session import busy_reason, session
 
 # How far from each other beats are put, in seconds: the corpus's median gap is 1.2 s.
@@ -39,7 +40,7 @@ class BeatOperator:
             except FacescriptError as error:
                 reason = str(error)
         if reason:
-            cls.poll_message_set(reason)  # type: ignore[attr-defined]
+            cls.poll_message_set(tip_(reason))  # type: ignore[attr-defined]
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
@@ -65,10 +66,10 @@ class FACESCRIPT_OT_step_beat(bpy.types.Operator):
         try:
             desk = open_desk(context)
         except FacescriptError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         if not desk.beats:
-            self.report({"WARNING"}, "This face has no beats yet. Press Generate first.")
+            self.report({"WARNING"}, rpt_("This face has no beats yet. Press Generate first."))
             return {"CANCELLED"}
         desk.face.active_beat = min(max(desk.index + self.step, 0), len(desk.beats) - 1)
         return {"FINISHED"}
@@ -200,7 +201,7 @@ class FACESCRIPT_OT_clear(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Not while a generation is running."""
         if reason := busy_reason(context):
-            cls.poll_message_set(reason)
+            cls.poll_message_set(tip_(reason))
             return False
         return True
 
@@ -210,7 +211,7 @@ class FACESCRIPT_OT_clear(bpy.types.Operator):
             timeline.clear(target)
         except FacescriptError as error:
             session().fail(error)
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         markers.remove(context.scene, [beat.marker for beat in face.beats])
         face.beats.clear()

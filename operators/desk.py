@@ -24,6 +24,7 @@ from ..rig_mapping.steps import Steps, finish
 from ..rig_mapping.styles import Style
 from ..rig_mapping.targets import Target
 from . import faces, markers
+from .language import rpt_
 from .motion import chosen_style
 from .session import session
 
@@ -323,7 +324,7 @@ def edit(
         note = change(desk)
     except FacescriptError as error:
         session().fail(error)
-        operator.report({"ERROR"}, str(error))
+        operator.report({"ERROR"}, rpt_(str(error)))
         return {"CANCELLED"}
     session().error = None
     session().note = " ".join(part for part in (note, desk.note) if part)

@@ -13,6 +13,7 @@ from bpy.props import StringProperty
 
 from ..performance import FacescriptError
 from . import faces
+from .language import rpt_
 
 
 @cache
@@ -36,7 +37,7 @@ class FACESCRIPT_OT_set_emotion(bpy.types.Operator):
         try:
             faces.active_face(context)[1].emotion = self.emotion
         except FacescriptError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         return {"FINISHED"}
 

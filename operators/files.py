@@ -16,6 +16,7 @@ from ..rig_mapping import curves, timeline
 from ..rig_mapping.steps import finish
 from . import faces
 from .generate import write_steps
+from .language import rpt_, tip_
 from .motion import chosen_style
 from .session import busy_reason, session
 
@@ -27,7 +28,7 @@ class _FaceFile:
     def poll(cls, context: bpy.types.Context) -> bool:
         """An object has to be active."""
         if context.view_layer.objects.active is None:
-            cls.poll_message_set("Click the character's face first")  # type: ignore[attr-defined]
+            cls.poll_message_set(tip_("Click the character's face first"))  # type: ignore[attr-defined]
             return False
         return True
 
@@ -36,7 +37,7 @@ class _FaceFile:
             self._run(context, Path(bpy.path.abspath(self.filepath)))  # type: ignore[attr-defined]
         except FacescriptError as error:
             session().fail(error)
-            self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+            self.report({"ERROR"}, rpt_(str(error)))  # type: ignore[attr-defined]
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -58,7 +59,7 @@ class FACESCRIPT_OT_import_performance(_FaceFile, bpy.types.Operator, ImportHelp
     def poll(cls, context: bpy.types.Context) -> bool:
         """Not while a generation is running, nor where undo does not cover keys."""
         if reason := busy_reason(context):
-            cls.poll_message_set(reason)
+            cls.poll_message_set(tip_(reason))
             return False
         return super().poll(context)
 

@@ -21,6 +21,7 @@ from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
 from . import faces, preferences
 from .desk import Desk, follow_steps, merged
+from .language import rpt_, tip_
 from .properties import STYLE_ITEMS
 from .session import TICK, busy_reason, redraw, session, watch
 
@@ -81,11 +82,11 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether Generate can work, as far as that is known without searching the scene."""
         if reason := busy_reason(context):
-            cls.poll_message_set(reason)
+            cls.poll_message_set(tip_(reason))
             return False
         found = None if bpy.app.background else faces.remembered(context)
         if found is not None and found.error is not None:
-            cls.poll_message_set(str(found.error))
+            cls.poll_message_set(tip_(str(found.error)))
             return False
         return True
 
@@ -96,7 +97,7 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
                 wait()
         except FacescriptError as error:
             session().fail(error)
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         if not self.wait:
             watch()
@@ -186,7 +187,7 @@ class FACESCRIPT_OT_cancel(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only while a generation is running."""
         if not session().busy:
-            cls.poll_message_set("No generation is running")
+            cls.poll_message_set(tip_("No generation is running"))
             return False
         return True
 
@@ -206,7 +207,7 @@ class FACESCRIPT_OT_start_here(bpy.types.Operator):
         try:
             _, face = faces.active_face(context)
         except FacescriptError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         face.start_frame = max(0, context.scene.frame_current)
         return {"FINISHED"}

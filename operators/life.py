@@ -14,6 +14,7 @@ from ..rig_mapping import life_layer, timeline
 from ..rig_mapping.life import Amounts
 from ..rig_mapping.targets import Target
 from . import faces
+from .language import rpt_, tip_
 from .session import busy_reason, redraw, session
 
 _OURS = {"LIBRARY_OVERRIDABLE"}
@@ -55,7 +56,7 @@ class _Life:
         """Whether there is a face, and a layer on it if one is needed, as far as that is known without searching."""
         reason = busy_reason(context) or cls._missing(context)
         if reason:
-            cls.poll_message_set(reason)  # type: ignore[attr-defined]
+            cls.poll_message_set(tip_(reason))  # type: ignore[attr-defined]
         return not reason
 
     @classmethod
@@ -80,10 +81,10 @@ class _Life:
             note = self._work(context, target, face)
         except FacescriptError as error:
             session().fail(error)
-            self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+            self.report({"ERROR"}, rpt_(str(error)))  # type: ignore[attr-defined]
             return {"CANCELLED"}
         session().note = note
-        self.report({"INFO"}, note)  # type: ignore[attr-defined]
+        self.report({"INFO"}, rpt_(note))  # type: ignore[attr-defined]
         redraw()
         return {"FINISHED"}
 
@@ -107,7 +108,7 @@ class FACESCRIPT_OT_add_life(_Settings, _Life, bpy.types.Operator):
         try:
             face = faces.active_face(context)[1]
         except FacescriptError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         # A button means the face's own settings, not those of the last time; they can be adjusted afterwards.
         for name in ("seed", *_AMOUNTS):

@@ -17,6 +17,7 @@ from ..performance import FacescriptError
 from ..rig_mapping import blender_api
 from ..rig_mapping.targets import Target
 from . import faces
+from .language import iface_, rpt_, tip_
 from .session import session
 
 # Seconds without a word on the console.
@@ -75,7 +76,7 @@ class Maker:
         """A face with a performance is needed, as far as that is known without searching the scene."""
         reason = _why_not(context)
         if reason:
-            cls.poll_message_set(reason)  # type: ignore[attr-defined]
+            cls.poll_message_set(tip_(reason))  # type: ignore[attr-defined]
         return not reason
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
@@ -98,7 +99,7 @@ class Maker:
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
         if event.type == "ESC":
             self.cancel(context)
-            self.report({"INFO"}, f"{self.bl_label} was stopped")  # type: ignore[attr-defined]
+            self.report({"INFO"}, rpt_(f"{self.bl_label} was stopped"))  # type: ignore[attr-defined]
             return {"CANCELLED"}
         return self._advance(context) if event.type == "TIMER" else {"RUNNING_MODAL"}
 
@@ -147,7 +148,7 @@ class Maker:
             return self._fail(error)
         context.window_manager.progress_begin(0, step.total)
         context.window_manager.progress_update(step.done)
-        context.workspace.status_text_set(f"{step.what} {step.done} of {step.total}.  Esc stops")
+        context.workspace.status_text_set(iface_(f"{step.what} {step.done} of {step.total}.  Esc stops"))
         return {"RUNNING_MODAL"}
 
     def _end(self, context: bpy.types.Context) -> None:
@@ -165,7 +166,7 @@ class Maker:
         path = self._path(target, face)
         yield from self.make(context, target, face, path)
         self.filepath = str(path)
-        self.report({"INFO"}, f"Saved {path}")  # type: ignore[attr-defined]
+        self.report({"INFO"}, rpt_(f"Saved {path}"))  # type: ignore[attr-defined]
         if not bpy.app.background:
             self.show(context, path)
 
@@ -180,7 +181,7 @@ class Maker:
 
     def _fail(self, error: FacescriptError) -> set[Any]:
         session().fail(error)
-        self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+        self.report({"ERROR"}, rpt_(str(error)))  # type: ignore[attr-defined]
         return {"CANCELLED"}
 
 

@@ -9,6 +9,7 @@ import bpy
 from bpy.props import BoolProperty, FloatProperty
 
 from ..rig_mapping.styles import ATTACK_FACTORS, LEAD_FACTORS, MAX_HOLD, MAX_LEAD, MAX_OVERSHOOT, Style, adjusted, get
+from .language import CONTEXT
 
 _OURS = {"LIBRARY_OVERRIDABLE"}
 
@@ -34,6 +35,7 @@ def _seconds(name: str, description: str, default: float, most: float) -> Any:
         name=name,
         description=description,
         unit="TIME_ABSOLUTE",
+        translation_context=CONTEXT,
         default=default,
         min=0.0,
         max=most,
@@ -51,6 +53,7 @@ def _share(name: str, description: str, default: float, most: float) -> Any:
         name=name,
         description=description,
         subtype="FACTOR",
+        translation_context=CONTEXT,
         default=default,
         min=0.0,
         max=most,

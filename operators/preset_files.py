@@ -16,6 +16,7 @@ from bpy.props import StringProperty
 
 from ..performance import FacescriptError
 from . import desk, faces
+from .language import rpt_, tip_
 from .motion import chosen_style
 from .session import session
 
@@ -38,7 +39,7 @@ class _AddPreset(_Base):
         """Only with a face, as far as it is known without searching the scene."""
         found = None if bpy.app.background else faces.remembered(context)
         if found is not None and found.error is not None:
-            cls.poll_message_set(str(found.error))
+            cls.poll_message_set(tip_(str(found.error)))
             return False
         return True
 
@@ -48,7 +49,7 @@ class _AddPreset(_Base):
             if self.remove_name or self.remove_active:
                 self._check_own()
         except FacescriptError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         result: set[Any] = super().execute(context)
         return result
@@ -98,7 +99,7 @@ class FACESCRIPT_OT_apply_preset(bpy.types.Operator):
             face.check_editable()
         except FacescriptError as error:
             session().fail(error)
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         before = chosen_style(face)
         try:
@@ -106,7 +107,7 @@ class FACESCRIPT_OT_apply_preset(bpy.types.Operator):
             with session().quiet():
                 bpy.ops.script.execute_preset(filepath=self.filepath, menu_idname=self.menu_idname)
         except RuntimeError as error:  # what operators that are called raise for their reports
-            self.report({"ERROR"}, str(error).strip())
+            self.report({"ERROR"}, rpt_(str(error).strip()))
             return {"CANCELLED"}
         if face.beats and chosen_style(face) != before:
             desk.rewrite(face.id_data, everything=True)

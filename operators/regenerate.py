@@ -26,6 +26,7 @@ from . import faces, preferences
 from .beats import BeatOperator
 from .desk import Desk, follow_steps, of_object, open_desk
 from .generate import push_undo, usable_runtime, wait
+from .language import rpt_
 from .session import redraw, session, watch
 
 # How many other takes are shown of a beat.
@@ -62,7 +63,7 @@ class Asking(BeatOperator):
                 wait()
         except FacescriptError as error:
             session().fail(error)
-            self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+            self.report({"ERROR"}, rpt_(str(error)))  # type: ignore[attr-defined]
             return {"CANCELLED"}
         if not self.wait:
             watch()
@@ -111,8 +112,8 @@ def _place(desk: Desk, key: int) -> int:
 
 def _not_locked(beat: ShapedBeat) -> None:
     if beat.locked:
-        why = "was changed by hand" if beat.by_hand else "is locked"
-        raise FacescriptError("locked_beat", f"The beat at frame {beat.frame} {why}.", "Open its lock first.")
+        what = f"The beat at frame {beat.frame} {'was changed by hand' if beat.by_hand else 'is locked'}."
+        raise FacescriptError("locked_beat", what, "Open its lock first.")
 
 
 def _made(beat: ShapedBeat, keyframe: Keyframe) -> ShapedBeat:

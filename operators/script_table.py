@@ -21,6 +21,7 @@ from ..rig_mapping import timeline
 from ..rig_mapping.steps import Steps
 from . import faces
 from .desk import Desk, merged
+from .language import CONTEXT, rpt_
 from .regenerate import Asking
 from .session import redraw, session
 
@@ -155,7 +156,7 @@ class FACESCRIPT_OT_script_to_text(bpy.types.Operator):
             face.check_editable()
         except FacescriptError as error:
             session().fail(error)
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         text = bpy.data.texts.new(f"{target.name} Script")
         text.write(face.script)
@@ -187,12 +188,12 @@ class FACESCRIPT_OT_check_script(bpy.types.Operator):
         last = rows[-1]
         note = f"The script reads well: {len(rows)} lines, {last.time + last.seconds:.1f} seconds."
         session().note = note
-        self.report({"INFO"}, note)
+        self.report({"INFO"}, rpt_(note))
         return {"FINISHED"}
 
     def _failed(self, error: FacescriptError) -> set[Any]:
         session().fail(error)
-        self.report({"ERROR"}, str(error))
+        self.report({"ERROR"}, rpt_(str(error)))
         return {"CANCELLED"}
 
 
@@ -203,7 +204,11 @@ class FACESCRIPT_OT_regenerate_line(Asking, bpy.types.Operator):
     bl_label = "Regenerate Line"
 
     line: IntProperty(
-        name="Line", description="The line's number in the script; 0 is the selected one of the table", default=0, min=0
+        name="Line",
+        description="The line's number in the script; 0 is the selected one of the table",
+        default=0,
+        min=0,
+        translation_context=CONTEXT,
     )
     onward: BoolProperty(name="And All After It", description="From this line on", options={"SKIP_SAVE"})
 

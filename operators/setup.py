@@ -18,6 +18,7 @@ from ..inference.runtime_setup import SetupEvent, set_up, take_down
 from ..inference.setup_steps import SetupOptions
 from ..performance import FacescriptError
 from . import preferences
+from .language import rpt_, tip_
 from .session import TICK, redraw, session, watch
 
 
@@ -36,15 +37,17 @@ class FACESCRIPT_OT_set_up(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Not while a set-up or a generation is running."""
         if session().setup:
-            cls.poll_message_set("Set-up is running already")
+            cls.poll_message_set(tip_("Set-up is running already"))
             return False
         if session().busy:
-            cls.poll_message_set("A generation is running. Wait for it, or press Cancel")
+            cls.poll_message_set(tip_("A generation is running. Wait for it, or press Cancel"))
             return False
         if not (bpy.app.background or bpy.app.online_access or preferences.get(context).wheels_folder):
             cls.poll_message_set(
-                "Set Up downloads packages: allow online access in the preferences (System > Network), "
-                "or choose a folder of packages"
+                tip_(
+                    "Set Up downloads packages: allow online access in the preferences (System > Network), "
+                    "or choose a folder of packages"
+                )
             )
             return False
         return True
@@ -77,7 +80,7 @@ def _work(
                 raise session().error
     except FacescriptError as error:
         session().fail(error)
-        operator.report({"ERROR"}, str(error))
+        operator.report({"ERROR"}, rpt_(str(error)))
         return {"CANCELLED"}
     if not operator.wait:
         watch()
@@ -95,7 +98,7 @@ class FACESCRIPT_OT_cancel_set_up(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only while a set-up is running."""
         if session().setup is None:
-            cls.poll_message_set("No set-up is running")
+            cls.poll_message_set(tip_("No set-up is running"))
             return False
         return True
 
@@ -118,7 +121,7 @@ class FACESCRIPT_OT_remove_runtime(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Not while it is in use."""
         if session().setup or session().busy:
-            cls.poll_message_set("The runtime is in use")
+            cls.poll_message_set(tip_("The runtime is in use"))
             return False
         return True
 

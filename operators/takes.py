@@ -27,6 +27,7 @@ from ..rig_mapping.steps import finish
 from ..rig_mapping.takes import Store
 from . import desk, faces, markers
 from .desk import Desk
+from .language import tip_
 from .properties import FACESCRIPT_PG_face
 from .session import busy_reason, session
 
@@ -200,7 +201,7 @@ class TakeOperator:
     def poll(cls, context: bpy.types.Context) -> bool:
         """Not while a generation is running."""
         if reason := busy_reason(context):
-            cls.poll_message_set(reason)  # type: ignore[attr-defined]
+            cls.poll_message_set(tip_(reason))  # type: ignore[attr-defined]
             return False
         return True
 

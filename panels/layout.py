@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from ..operators import faces
+from ..operators.language import iface_
 from ..operators.session import session
 from ..performance import FacescriptError
 
@@ -28,14 +29,17 @@ def face_of(context: bpy.types.Context) -> Any:
         return None
 
 
-def paragraph(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE", lines: int = 6) -> None:
-    """Draw a text over several lines; `width` is the region's, in pixels."""
+def paragraph(
+    layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE", lines: int = 6, translate: bool = True
+) -> None:
+    """Draw a text over several lines; `width` is the region's, in pixels. What is the user's own is not translated."""
+    text = iface_(text) if translate else text
     scale = bpy.context.preferences.system.ui_scale or 1.0
     letters = max(16, int((width / scale - 50) / _LETTER))
     column = layout.column(align=True)
     column.scale_y = 0.75
     for number, line in enumerate(textwrap.wrap(text, letters, max_lines=lines, placeholder=" ...")):
-        column.label(text=line, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
+        column.label(text=line, translate=False, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
 
 
 def draw_error(layout: bpy.types.UILayout, width: int) -> None:
@@ -53,7 +57,7 @@ def draw_error(layout: bpy.types.UILayout, width: int) -> None:
 
 def draw_bar(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
     """A progress bar."""
-    layout.progress(factor=fraction, type="BAR", text=text)
+    layout.progress(factor=fraction, type="BAR", text=iface_(text), translate=False)
 
 
 def draw_setup(layout: bpy.types.UILayout, width: int, sentence: str) -> None:
