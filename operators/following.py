@@ -38,6 +38,11 @@ class Follower:
             self._begin()
         return 0.0 if session().following is not None and not dragging() else _REST
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether all that was seen last has been followed."""
+        return session().following is None and bool(self._seen) and self._seen == self._settled
+
     def _begin(self) -> None:
         found = faces.remembered(bpy.context)
         scene = bpy.context.scene

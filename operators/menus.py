@@ -42,6 +42,11 @@ FACE: tuple[Entry, ...] = (
     Entry("facescript.toggle_life"),
     Entry("facescript.remove_life"),
     _RULE,
+    Entry("facescript.new_take"),
+    Entry("facescript.flip_take"),
+    Entry("facescript.place_on_nla"),
+    Entry("facescript.check_script"),
+    _RULE,
     Entry(menu="FACESCRIPT_MT_beats"),
 )
 BEATS: tuple[Entry, ...] = (

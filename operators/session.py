@@ -32,7 +32,7 @@ PATIENCE = 5.0
 _DRAGS = ("TRANSFORM_OT", "MARKER_OT", "ACTION_OT", "GRAPH_OT", "ANIM_OT", "NLA_OT", "POSE_OT", "OBJECT_OT")
 
 # Seconds that a timer may write for before the window gets its turn.
-SLICE = 0.004
+SLICE = 0.006
 
 # Seconds between two looks at the worker's events: fast enough to feel live, slow enough to cost nothing.
 TICK = 0.05

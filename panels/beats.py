@@ -7,13 +7,14 @@ from typing import Any
 
 import bpy
 
+from ..operators.language import iface_
 from ..operators.session import session
 from ..performance import REGIONS
 from .layout import face_of, paragraph
 from .sidebar import Sidebar
 
 # The room for a frame number of five digits, in the interface's units.
-_NUMBER = 2.6
+_NUMBER = 3.0
 # A description of so many letters is seen whole in its field.
 _SHORT = 30
 
@@ -66,7 +67,7 @@ class FACESCRIPT_UL_variations(bpy.types.UIList):
         flt_flag: Any = 0,
     ) -> None:
         """Draw one row."""
-        layout.label(text=item.text if index else f"Before: {item.text}", translate=False)
+        layout.label(text=item.text if index else iface_("Before: {0}").format(item.text), translate=False)
 
 
 class FACESCRIPT_MT_beat(bpy.types.Menu):
@@ -125,7 +126,7 @@ class FACESCRIPT_PT_beats(Sidebar, bpy.types.Panel):
         column = layout.column(align=True)
         column.prop(beat, "text", text="")
         if len(beat.text) > _SHORT:
-            paragraph(column, beat.text, width, lines=8)
+            paragraph(column, beat.text, width, lines=8, translate=False)
         row = column.row(align=True)
         if beat.by_hand:
             row.operator("facescript.release_beat", icon="VIEW_PAN")

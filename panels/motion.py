@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import bpy
 
+from ..operators.language import CONTEXT
 from ..operators.motion import LEADS
 from ..operators.session import session
 from .layout import face_of
+from .presets import FACESCRIPT_PT_style_presets
 from .sidebar import Sidebar
 
 
@@ -18,6 +20,11 @@ class FACESCRIPT_PT_motion(Sidebar, bpy.types.Panel):
     bl_order = 3
     bl_label = "Motion"
     bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        """The saved styles."""
+        if face_of(context) is not None:
+            FACESCRIPT_PT_style_presets.draw_panel_header(self.layout)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, face = self.layout, face_of(context)
@@ -31,7 +38,7 @@ class FACESCRIPT_PT_motion(Sidebar, bpy.types.Panel):
         column.prop(face, "style")
         column.prop(face.motion, "attack")
         for name in ("hold", "release", "overshoot"):
-            row = column.row(heading=name.capitalize())
+            row = column.row(heading=name.capitalize(), heading_ctxt=CONTEXT)
             row.prop(face.motion, f"own_{name}", text="")
             part = row.row()
             part.active = getattr(face.motion, f"own_{name}")

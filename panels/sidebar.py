@@ -7,9 +7,11 @@ import bpy
 
 from ..operators import faces, preferences
 from ..operators.emotions import emotions
+from ..operators.language import CONTEXT, iface_
 from ..operators.session import session
 from ..performance import FacescriptError
 from .layout import draw_bar, draw_error, draw_setup, face_of, paragraph
+from .presets import FACESCRIPT_PT_emotion_presets
 
 
 class Sidebar:
@@ -32,13 +34,15 @@ class FACESCRIPT_MT_emotions(bpy.types.Menu):
                 self.layout.separator()
             self.layout.label(text=family)
             for direction in directions:
-                self.layout.operator("facescript.set_emotion", text=direction).emotion = direction
+                button = self.layout.operator("facescript.set_emotion", text=direction, translate=False)
+                button.emotion = direction
 
 
 class FACESCRIPT_PT_face(Sidebar, bpy.types.Panel):
     """The face that is performed on"""
 
     bl_idname = "FACESCRIPT_PT_face"
+    bl_translation_context = CONTEXT
     bl_order = 0
     bl_label = "Face"
 
@@ -55,15 +59,19 @@ class FACESCRIPT_PT_face(Sidebar, bpy.types.Panel):
             layout.operator("facescript.add_face", text="Add an ARKit Face", icon="USER")
             return
         target = found.target
-        layout.label(text=target.name, icon="OUTLINER_OB_MESH")
+        layout.label(text=target.name, translate=False, icon="OUTLINER_OB_MESH")
         shown, all_channels = len(target.covered), len(target.covered) + len(target.missing)
         row = layout.row()
-        row.label(text=f"{shown} of {all_channels} channels", icon="CHECKMARK" if not target.missing else "DOT")
+        row.label(
+            text=iface_(f"{shown} of {all_channels} channels"),
+            translate=False,
+            icon="CHECKMARK" if not target.missing else "DOT",
+        )
         names = ", ".join(mesh.object.name for mesh in target.meshes)
         if len(target.meshes) > 1:
             paragraph(layout, f"{len(target.meshes)} meshes: {names}", width)
         if target.missing:
-            paragraph(layout, "Not on this face: " + ", ".join(target.missing), width, lines=4)
+            paragraph(layout, f"Not on this face: {', '.join(target.missing)}", width, lines=4)
         for warning in target.warnings[:3]:
             paragraph(layout, warning, width, "ERROR", lines=3)
 
@@ -94,6 +102,7 @@ class FACESCRIPT_PT_script(Sidebar, bpy.types.Panel):
         row = column.row()
         row.label(text="Emotion")
         row.menu("FACESCRIPT_MT_emotions", text="", icon="PRESET")
+        row.popover(FACESCRIPT_PT_emotion_presets.bl_idname, text="", icon="BOOKMARKS")
         column.prop(face, "emotion", text="")
         column.separator()
         row = column.row(align=True)
@@ -120,7 +129,7 @@ class FACESCRIPT_PT_script(Sidebar, bpy.types.Panel):
             row.operator("facescript.cancel", text="", icon="X")
             paragraph(layout, job.collector.message, width)
             for index in sorted(job.collector.beats)[-4:]:
-                paragraph(layout, job.collector.beats[index].text, width, "DOT", lines=2)
+                paragraph(layout, job.collector.beats[index].text, width, "DOT", lines=2, translate=False)
             return
         row = layout.row()
         row.scale_y = 1.6

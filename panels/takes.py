@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lines of a long script, the takes of a face, and presets."""
+"""The lines of a long script, and the takes of a face."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
-from bl_ui.utils import PresetPanel
 
 from ..operators import script_table, takes
 from ..operators.session import session
@@ -130,56 +129,9 @@ class FACESCRIPT_PT_takes(Sidebar, bpy.types.Panel):
             layout.operator("facescript.place_on_nla", icon="NLA")
 
 
-class _Presets(PresetPanel):
-    bl_space_type = "VIEW_3D"
-    preset_operator = "facescript.apply_preset"
-
-
-class FACESCRIPT_PT_style_presets(_Presets, bpy.types.Panel):
-    """How the face moves, by name"""
-
-    bl_idname = "FACESCRIPT_PT_style_presets"
-    bl_label = "Style Presets"
-    preset_subdir = "facescript/style"
-    preset_add_operator = "facescript.add_style_preset"
-    preset_operator_defaults = {"menu_idname": "FACESCRIPT_PT_style_presets"}
-
-
-class FACESCRIPT_PT_emotion_presets(_Presets, bpy.types.Panel):
-    """Emotional directions, by name"""
-
-    bl_idname = "FACESCRIPT_PT_emotion_presets"
-    bl_label = "Emotion Presets"
-    preset_subdir = "facescript/emotion"
-    preset_add_operator = "facescript.add_emotion_preset"
-    preset_operator_defaults = {"menu_idname": "FACESCRIPT_PT_emotion_presets"}
-
-
-class FACESCRIPT_PT_presets(Sidebar, bpy.types.Panel):
-    """Saved styles and emotional directions"""
-
-    bl_idname = "FACESCRIPT_PT_presets"
-    bl_parent_id = "FACESCRIPT_PT_takes"
-    bl_label = "Presets"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only with a face."""
-        return face_of(context) is not None
-
-    def draw(self, context: bpy.types.Context) -> None:
-        row = self.layout.row()
-        FACESCRIPT_PT_style_presets.draw_menu(row, text="Style")
-        FACESCRIPT_PT_emotion_presets.draw_menu(row, text="Emotion")
-
-
 CLASSES = (
     FACESCRIPT_UL_lines,
     FACESCRIPT_PT_lines,
     FACESCRIPT_UL_takes,
     FACESCRIPT_PT_takes,
-    FACESCRIPT_PT_style_presets,
-    FACESCRIPT_PT_emotion_presets,
-    FACESCRIPT_PT_presets,
 )

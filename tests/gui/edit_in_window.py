@@ -66,6 +66,20 @@ def inside(kind: str) -> AbstractContextManager[Any]:
     return bpy.context.temp_override(window=bpy.context.window, area=found, region=region)
 
 
+def rest() -> Iterator[float]:
+    """Wait until what was done by hand has been followed: it is seen twice before, as it is not to be dragged still."""
+    following = desk.module("operators.following")
+    faces = desk.module("operators.faces")
+    quiet = 0
+    for _ in range(120):
+        yield 0.2
+        calm = following._follower.at_rest and faces.remembered(bpy.context) is not None
+        quiet = quiet + 1 if calm else 0
+        if quiet == 4:
+            return
+    raise AssertionError("the list did not come to rest")
+
+
 def wait_for_model() -> Iterator[float]:
     session = desk.module("operators.session").session()
     yield 0.1
@@ -129,6 +143,13 @@ def change(place: int, name: str, value: Any) -> Callable[[], None]:
     return work
 
 
+def copy_to_next() -> None:
+    """Copy the selected beat's pose to the one after it, by the clipboard."""
+    bpy.ops.facescript.copy_pose()
+    face().active_beat = (face().active_beat + 1) % len(face().beats)
+    bpy.ops.facescript.paste_pose("EXEC_DEFAULT", True)
+
+
 # Thirty steps of all kinds, but those that need the model.
 SESSION: list[Callable[[], None]] = [
     change(1, "strength", 0.6),
@@ -156,8 +177,8 @@ SESSION: list[Callable[[], None]] = [
     operate("insert_beat"),
     operate("describe_beat"),
     change(0, "locked", True),
-    operate("copy_pose"),
-    operate("paste_pose"),
+    operate("mirror_beat"),
+    copy_to_next,
     change(-1, "show_markers", False),
     change(-1, "show_markers", True),
     operate("scale_beats", factor=0.8, everything=True),
@@ -185,14 +206,14 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
 
     # Dragged by its marker, by its keys, and changed in the Graph Editor: list, markers and keys follow by themselves.
     drag_marker(face().beats[1].marker, 7)
-    yield 1.5
+    yield from rest()
     found["marker"] = [beats()[1][0], markers()[1][0]]
     last = face().beats[-1].frame
     drag_column(last - 8, last, 10)
-    yield 1.5
+    yield from rest()
     found["column"] = [last, beats()[-1][0], markers()[-1][0]]
     lift_key("jawOpen", face().beats[1].frame, 0.25)
-    yield 1.5
+    yield from rest()
     found["by_hand"] = [beat[3] for beat in beats()]
     desk.picture("by_hand")
     face().active_beat = 2
@@ -209,21 +230,24 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
         face().active_beat = number % len(face().beats) if number not in (11, 22) else len(face().beats) - 1
         session.error = None
         step()
-        # At rest: what was done by hand has been followed.
-        yield 1.3
+        yield from rest()
         states.append(state())
     found["session_error"] = str(session.error or "")
     found["states"] = len(states)
     found["undo"] = []
     for expected in reversed(states[:-1]):
         yield from desk.press("ctrl+z")
-        yield 0.4
+        yield from rest()
         found["undo"].append(state() == expected)
     found["redo"] = []
     for expected in states[1:]:
         yield from desk.press("ctrl+shift+z")
-        yield 0.4
+        yield from rest()
         found["redo"].append(state() == expected)
+
+    face().active_beat = 0
+    copy_to_next()
+    found["pasted"] = [[b.text, b.keyframe().pose["jawOpen"], b.keyframe().pose["headYaw"]] for b in face().beats[:2]]
 
     # With the model: a beat made anew, other takes of it, a wish in words.
     face().active_beat = 1

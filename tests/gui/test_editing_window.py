@@ -73,6 +73,12 @@ def test_thirty_steps_are_undone_and_redone_exactly(found: dict[str, Any]) -> No
     assert found["redo"] == [True] * 30
 
 
+def test_a_pose_is_copied_to_another_beat(found: dict[str, Any]) -> None:
+    one, other = found["pasted"]
+    assert one[0] == other[0]
+    assert other[1:] == pytest.approx(one[1:], abs=1e-3)
+
+
 def test_a_beat_is_made_anew_from_its_description(found: dict[str, Any]) -> None:
     assert found["returned_at_once"] < 5.0
     assert max(found["regenerated"]) > 0.5
