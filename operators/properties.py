@@ -40,6 +40,13 @@ def _listed(row: Any, context: bpy.types.Context) -> None:
     listed(row, context)
 
 
+def _reworded(row: Any, context: bpy.types.Context) -> None:
+    face = row.id_data.facescript
+    if not session().quieted and face.show_markers and any(beat == row for beat in face.beats):
+        with session().quiet():
+            list(markers.place(context.scene, face.beats))
+
+
 def _restyled(face: Any, context: bpy.types.Context) -> None:
     from .desk import restyled
 
@@ -69,6 +76,7 @@ class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
         name="Description",
         description="What the face visibly does at this beat. Edit it, and regenerate the beat",
         maxlen=MAX_TEXT,
+        update=_reworded,
         override=_OURS,
     )
     pose: StringProperty(

@@ -130,6 +130,13 @@ def test_renaming_a_marker_edits_the_description(face: Any) -> None:
     assert face.beats[2].posed == "The eyes close"
 
 
+def test_editing_a_description_renames_the_marker(face: Any) -> None:
+    before = keys()
+    face.beats[2].text = "Eyes squeezed shut"
+    assert markers()[2] == (49, "Eyes squeezed shut")
+    assert keys() == before
+
+
 def test_a_deleted_marker_takes_no_beat_away(face: Any) -> None:
     bpy.context.scene.timeline_markers.remove(bpy.context.scene.timeline_markers["The eyes close"])
     follow()
