@@ -28,7 +28,7 @@ import desk  # type: ignore[import-not-found]  # noqa: E402
 SCRIPT = "You got the job?! (She laughs.) Oh, come here!"
 BACKGROUND = "Two sisters on a station platform"
 EMOTION = "Giddy relief"
-NEW_TEXT = "A wry smile to the left, one brow raised, eyes narrowed"
+NEW_TEXT = "Left brow shoots up, lips pursed, eyes looking to the left"
 WORDS = "more tired, close the left eye"
 # The longest that a generation may take, in seconds.
 _PATIENCE = 1500.0
@@ -61,6 +61,18 @@ def box_of(region: Any, bottom: int = 0) -> Box:
     return region.x, top, region.width, min(region.height, bottom or region.height)
 
 
+def work_box() -> Box:
+    """The 3D View and what is below it, without the bar at the bottom, as a box."""
+    x, top, width, _ = box_of(area_of("VIEW_3D"))
+    return x, top, width, bpy.context.window.height - top - round(26 * bpy.context.preferences.system.ui_scale)
+
+
+def middle_of(area: Any, width: int) -> Box:
+    """The middle of an area as a box."""
+    x, top, whole, height = box_of(area)
+    return x + (whole - width) // 2, top, width, height
+
+
 def area_of(kind: str) -> Any:
     """The window's largest area of a type."""
     areas = [area for area in bpy.context.window.screen.areas if area.type == kind]
@@ -72,6 +84,7 @@ def show_preferences(found: dict[str, Any]) -> Iterator[float]:
     preferences = bpy.context.preferences
     # Its own folder, where nothing is set up yet.
     preferences.addons[desk.PACKAGE].preferences.runtime_folder = ""
+    online, preferences.system.use_online_access = preferences.system.use_online_access, True
     area = area_of("VIEW_3D")
     area.type = "PREFERENCES"
     yield 1.0
@@ -85,6 +98,7 @@ def show_preferences(found: dict[str, Any]) -> Iterator[float]:
     yield 1.5
     shoot(found, "01_preferences", box_of(area, 620))
     area.type = "VIEW_3D"
+    preferences.system.use_online_access = online
     preferences.addons[desk.PACKAGE].preferences.runtime_folder = desk.SETTINGS["runtime"]
     yield 1.0
 
@@ -187,6 +201,8 @@ def make_room() -> Iterator[float]:
     yield from drag_up("DOPESHEET_EDITOR", 230)
     with inside("DOPESHEET_EDITOR"):
         bpy.ops.action.view_all()
+        # Room for the last marker's name.
+        bpy.ops.view2d.zoom_out("EXEC_DEFAULT", zoomfacx=-0.3, zoomfacy=0.0)
     yield 0.5
 
 
@@ -209,7 +225,7 @@ def beside_face() -> Box:
     x, top, width, height = box_of(region)
     # The view is seen through the sidebar's free part, so the face is in the middle of the whole area.
     left = area.x + area.width // 2 - 240
-    return left, top, x + width - left, height
+    return left, top, x + width - left, min(height, 760)
 
 
 def wait_for_model() -> Iterator[float]:
@@ -227,11 +243,12 @@ def first_steps(found: dict[str, Any]) -> Iterator[float]:
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()
     yield from desk.open_tab()
+    desk.view()[0].spaces.active.overlay.show_text = False
     bpy.ops.facescript.add_face()
     bpy.ops.ed.undo_push(message="Add ARKit Face")
     yield from frame_face()
     yield from settle()
-    shoot(found, "02_face_added")
+    shoot(found, "02_face_added", work_box())
 
     settings = face()
     settings.script, settings.background = SCRIPT, BACKGROUND
@@ -242,8 +259,17 @@ def first_steps(found: dict[str, Any]) -> Iterator[float]:
     yield from desk.press("Escape")
     settings.emotion = EMOTION
     yield from settle(1.0)
-    shoot(found, "03_script_ready")
+    shoot(found, "03_script_ready", work_box())
     shoot(found, "03_sidebar", box_of(region, 560))
+
+
+def shoot_generation(found: dict[str, Any]) -> Iterator[float]:
+    """A picture of the beats that have come: the rest of them is taken in afterwards."""
+    module = desk.module("operators.session")
+    bpy.app.timers.unregister(module._tick)
+    yield from settle(1.5)
+    shoot(found, "04_generating", box_of(desk.view()[1], 680))
+    module.watch()
 
 
 def perform(found: dict[str, Any]) -> Iterator[float]:
@@ -252,11 +278,10 @@ def perform(found: dict[str, Any]) -> Iterator[float]:
     begin = time.monotonic()
     bpy.ops.facescript.generate()
     while session.busy and time.monotonic() - begin < _PATIENCE:
-        if session.job.collector.keyframes:
-            yield 0.3
-            shoot(found, "04_generating", box_of(desk.view()[1], 680))
+        if session.job.collector.beats:
+            yield from shoot_generation(found)
             break
-        yield 0.1
+        yield 0.02
     yield from wait_for_model()
     found["seconds"] = round(time.monotonic() - begin)
     found["beats"] = [[beat.frame, beat.text] for beat in face().beats]
@@ -264,10 +289,10 @@ def perform(found: dict[str, Any]) -> Iterator[float]:
     bpy.context.scene.frame_end = face().beats[-1].frame + 24
     face().active_beat = 1
     yield from settle()
-    shoot(found, "05_sidebar", box_of(desk.view()[1], 680))
+    shoot(found, "05_sidebar", box_of(desk.view()[1], 790))
     yield from make_room()
     yield from frame_face()
-    shoot(found, "05_done")
+    shoot(found, "05_done", work_box())
 
 
 def drag_marker(name: str, frames: int) -> None:
@@ -300,12 +325,19 @@ def edit(found: dict[str, Any]) -> Iterator[float]:
     pose = last.keyframe().pose.active(1e-4)
     shape = max((name for name in pose if name.startswith(("mouth", "brow", "jaw"))), key=lambda name: pose[name])
     change_key(last, shape, -0.5 * pose[shape])
-    yield from settle()
+    for _ in range(60):
+        if face().beats[-1].by_hand:
+            break
+        yield 0.5
     found["edited"] = [[beat.frame, beat.by_hand, beat.locked] for beat in face().beats]
     face().active_beat = len(face().beats) - 1
+    # The panel of the last operator, which lies over the markers. It cannot be hidden before there is one.
+    area_of("DOPESHEET_EDITOR").spaces.active.show_region_hud = False
     yield from frame_face()
     yield from settle()
-    shoot(found, "07_edited")
+    x, top, width, height = work_box()
+    # Without the list of channels.
+    shoot(found, "07_edited", (x + round(0.3 * width), top, round(0.7 * width), height))
     yield from drag_up("DOPESHEET_EDITOR", -230)
     yield from frame_face()
 
@@ -354,23 +386,40 @@ def move(found: dict[str, Any]) -> Iterator[float]:
     with inside("VIEW_3D"):
         bpy.ops.facescript.add_life("INVOKE_DEFAULT")
     yield from settle()
-    shoot(found, "12_motion", box_of(desk.view()[1]))
+    shoot(found, "12_motion", box_of(desk.view()[1], 590))
 
 
 def see(found: dict[str, Any]) -> Iterator[float]:
     """The contact sheet and the plot, in an Image Editor."""
     area_of("DOPESHEET_EDITOR").type = "IMAGE_EDITOR"
+    yield from frame_face()
+    yield from make_picture("contact_sheet")
+    yield from drag_up("IMAGE_EDITOR", 400)
+    yield from fit_picture()
+    shoot(found, "13_preview", middle_of(area_of("IMAGE_EDITOR"), 1000))
+    yield from make_picture("plot")
+    with inside("IMAGE_EDITOR"):
+        bpy.ops.screen.screen_full_area()
+    yield 1.0
+    yield from fit_picture()
+    shoot(found, "14_plot", middle_of(area_of("IMAGE_EDITOR"), 1150))
+
+
+def make_picture(operator: str) -> Iterator[float]:
+    """Let an operator make a picture, and wait for it."""
+    with inside("VIEW_3D"):
+        getattr(bpy.ops.facescript, operator)("INVOKE_DEFAULT", filepath=str(desk.FOLDER / f"{operator}.png"))
     yield 0.5
-    for name, operator, height in (("13_preview", "contact_sheet", 260), ("14_plot", "plot", 250)):
-        yield from drag_up("IMAGE_EDITOR", height)
-        yield from frame_face()
-        with inside("VIEW_3D"):
-            getattr(bpy.ops.facescript, operator)("INVOKE_DEFAULT", filepath=str(desk.FOLDER / f"{operator}.png"))
-        yield 0.5
-        while any(o.bl_idname.startswith("FACESCRIPT") for o in bpy.context.window.modal_operators):
-            yield 0.3
-        yield from settle()
-        shoot(found, name, box_of(area_of("IMAGE_EDITOR")))
+    while any(o.bl_idname.startswith("FACESCRIPT") for o in bpy.context.window.modal_operators):
+        yield 0.3
+    yield 1.0
+
+
+def fit_picture() -> Iterator[float]:
+    """Show the whole picture in the Image Editor."""
+    with inside("IMAGE_EDITOR"):
+        bpy.ops.image.view_all(fit_view=True)
+    yield 1.5
 
 
 def steps(found: dict[str, Any]) -> Iterator[float]:
