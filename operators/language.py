@@ -70,17 +70,16 @@ def _sentences(text: str, look_up: Lookup) -> str:
         first = _known(head, look_up) or _filled(head, look_up)
         rest = first and (_known(tail, look_up) or _sentences(tail, look_up) or _filled(tail, look_up))
         if rest:
-            return f"{first} {rest}"
+            return f"{first}{between.group()}{rest}"
     return ""
 
 
 def _filled(text: str, look_up: Lookup) -> str:
     template, values = _recognised(text)
-    found = _known(template, look_up) if template else ""
-    if not found:
+    if not template:
         return ""
     # A value of one word is a name or a number.
-    return found.format(*(translated(value, look_up) if " " in value else value for value in values))
+    return look_up(template).format(*(translated(value, look_up) if " " in value else value for value in values))
 
 
 @lru_cache(maxsize=1024)

@@ -55,6 +55,9 @@ def _messages(tree: ast.Module, spoken: bool) -> Iterator[str]:
         if isinstance(scope, ast.Call) and _name(scope.func) == "FacescriptError":
             for argument in scope.args[1:3]:
                 yield from filter(_worded, _texts(argument, _assigned(tree, argument)))
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if ast.unparse(call.func) == "warnings.append":
+            yield from filter(_worded, _texts(call.args[0], []))
     if not spoken:
         return
     skipped = {id(node) for node in _silent(tree)}

@@ -79,6 +79,17 @@ def test_no_translation_is_empty_or_has_other_fields_than_its_message() -> None:
             "9 Lidschläge; 40 Schlüsselbilder auf 6 F-Kurven der NLA-Spur 'Life'.",
         ),
         ("The mesh 'Head' has no shape keys.", "Das Mesh 'Head' hat keine Formschlüssel."),
+        (
+            "Head angles are left out: the armature 'Rig' has no head bone that can be turned, and the origin of 'Head'"
+            " is not inside the head. A bone that is named 'head' and has no constraint or driver lets it turn.",
+            "Kopfwinkel werden ausgelassen: das Skelett 'Rig' hat keinen Kopfknochen, der sich drehen lässt, und der "
+            "Ursprung von 'Head' liegt nicht im Kopf. Ein Knochen namens 'head' ohne Zwangsbedingung und Treiber lässt "
+            "ihn sich drehen.",
+        ),
+        (
+            "Ann: jawOpen, browDown - muted, so nothing of them is seen.",
+            "Ann: jawOpen, browDown - stumm, daher ist nichts davon zu sehen.",
+        ),
         ("she smiles, eyes closed", "she smiles, eyes closed"),
         ("", ""),
     ],
@@ -88,8 +99,12 @@ def test_texts_with_values_and_several_sentences_are_found_again(german: Any, te
 
 
 def test_in_english_every_text_stays_as_it_is() -> None:
-    text = "4 beats, 87 keys on 21 F-curves. 1 locked beat stayed."
-    assert language.translated(text, lambda message: message) == text
+    for text in (
+        "4 beats, 87 keys on 21 F-curves. 1 locked beat stayed.",
+        "Preview, frame 3 of 9.  Esc stops",
+        "A {b}",
+    ):
+        assert language.translated(text, lambda message: message) == text
 
 
 def test_a_bad_translation_is_left_out_and_a_bad_file_stops_nothing(
