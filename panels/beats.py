@@ -164,8 +164,6 @@ class FACESCRIPT_PT_strength(_BeatPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, face = self.layout, face_of(context)
         beat = face.beats[face.active_beat]
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         column = layout.column(align=True)
         column.enabled = not session().busy
         column.prop(beat, "strength", text="All", slider=True)
