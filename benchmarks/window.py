@@ -71,6 +71,7 @@ def bench_window(runtime: Path, build: Callable[[Path], Path]) -> dict[str, floa
     print(f"{time.strftime('%Y-%m-%d %H:%M')}; milliseconds\n")
     names = {
         "generating": "timer while 300 beats are generated and written",
+        "undo": "of it, Blender's own step of undo",
         "following": "timer while a dragged beat is followed",
         "draw": "drawing the tab",
     }
@@ -79,4 +80,7 @@ def bench_window(runtime: Path, build: Callable[[Path], Path]) -> dict[str, floa
         target = TARGETS["draw" if name == "draw" else "timer"]
         longest, middle = max(spent), float(np.median(spent))
         print(f"{label:52}longest {longest:6.1f} (target {target:.0f}), median {middle:5.2f}, of {len(spent)}")
+    for line in found["log"].splitlines():
+        if line.endswith(" ms"):
+            print(f"    {line}")
     return {name: float(max(found[name])) for name in names}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import subprocess
 import sys
@@ -109,14 +110,24 @@ class WorkerClient:
         """Ask the worker to stop a request; a `Cancelled` event follows."""
         self._requests.put(protocol.request_to_line(Request(number, "cancel")).encode())
 
-    def poll(self) -> list[Event]:
-        """The events since the last call; never waits."""
-        found = []
-        while True:
+    def poll(self, seconds: float = math.inf) -> list[Event]:
+        """The events since the last call, as far as they can be taken in about so many seconds; never waits for more.
+
+        While the worker is talking, the thread that listens to it and this one get in each other's way.
+        """
+        found: list[Event] = []
+        end = time.perf_counter() + seconds
+        while not found or time.perf_counter() < end:
             try:
                 found.append(self._events.get_nowait())
             except queue.Empty:
-                return found
+                break
+        return found
+
+    @property
+    def talking(self) -> bool:
+        """Whether there are events that were not taken yet."""
+        return not self._events.empty()
 
     def wait(self, number: int, timeout: float = 3600.0) -> Iterator[Event]:
         """Yield the events of one request until it is done, cancelled or failed; blocks.

@@ -180,7 +180,9 @@ class Desk:
             _ = beat.shown  # kept with the beat
             if number % _ROWS == 0:
                 yield
-        return self.shown(beats)
+        shown = self.shown(beats)
+        yield
+        return shown
 
     def _carry(self, after: Beats, dropped: frozenset[int]) -> Steps[Carry | None]:
         before = self.beats
@@ -248,10 +250,10 @@ def follow_steps(desk: Desk) -> Steps[bool]:
     dragged = {beats[i].key: round(beats[i].frame + distance) for i, distance in edits.moves.items()}
     poses = {beats[i].key: values for i, values in edits.poses.items()}
     named = {k: m.renamed for k, m in marked.items() if m.renamed}
-    before = tuple(
-        replace(_taken(beat, desk, poses.get(beat.key)), text=named.get(beat.key, beat.text)) for beat in beats
-    )
-    pulled, shaped = _asked(face, marked, dragged, poses)
+    yield
+    before = tuple(_taken(beat, desk, poses.get(beat.key)) for beat in beats)
+    before = tuple(replace(b, text=named[b.key]) if b.key in named else b for b in before)
+    pulled, shaped = yield from _asked(face, marked, dragged, poses)
     if not (dragged or poses or named or pulled or shaped or released):
         return False
     desk.beats = beat_list.moved(before, dragged)
@@ -261,7 +263,7 @@ def follow_steps(desk: Desk) -> Steps[bool]:
         # Only the list has to learn of it: the keys are as the animator wants them.
         yield from desk.keep_steps(desk.beats)
         return True
-    after = tuple(replace(b, **shaped.get(b.key, {})) for b in desk.beats)
+    after = tuple(replace(b, **shaped[b.key]) if b.key in shaped else b for b in desk.beats)
     after = tuple(replace(b, by_hand=False, locked=False) if b.key in released else b for b in after)
     yield from desk.write_steps(beat_list.moved(after, pulled), dropped=released)
     return True
@@ -272,7 +274,7 @@ def _asked(
     marked: Mapping[int, markers.Found],
     dragged: Mapping[int, int],
     poses: Mapping[int, Mapping[str, float]],
-) -> tuple[dict[int, int], dict[int, dict[str, Any]]]:
+) -> Steps[tuple[dict[int, int], dict[int, dict[str, Any]]]]:
     """What list and markers ask for: beats' frames, and beats' strengths, by the beats' numbers."""
     pulled, shaped = {}, {}
     for place, row in enumerate(face.beats):
@@ -285,6 +287,8 @@ def _asked(
         # What was changed by hand has taken the strengths into itself.
         if wanted != written and row.key not in poses:
             shaped[row.key] = wanted
+        if place % _ROWS == 0:
+            yield
     return pulled, shaped
 
 

@@ -32,7 +32,7 @@ PATIENCE = 5.0
 _DRAGS = ("TRANSFORM_OT", "MARKER_OT", "ACTION_OT", "GRAPH_OT", "ANIM_OT", "NLA_OT", "POSE_OT", "OBJECT_OT")
 
 # Seconds that a timer may write for before the window gets its turn.
-SLICE = 0.006
+SLICE = 0.003
 
 # Seconds between two looks at the worker's events: fast enough to feel live, slow enough to cost nothing.
 TICK = 0.05
@@ -136,7 +136,7 @@ class Session:
         try:
             if self._writing is not None:
                 return self._write()
-            for event in self._client.poll():
+            for event in self._client.poll(SLICE):
                 if getattr(event, "id", job.number) not in (0, job.number):
                     continue
                 job.collector.add(event)
@@ -169,6 +169,11 @@ class Session:
             return True
         self.job, self._writing = None, None
         return False
+
+    @property
+    def hurried(self) -> bool:
+        """Whether there is more to do at once."""
+        return self.writing or (self.busy and self._client is not None and self._client.talking)
 
     @property
     def writing(self) -> bool:
@@ -291,7 +296,7 @@ def _tick() -> float | None:
     if _session is None:
         return None
     generating, setting_up = _session.step(), _session.step_setup()
-    if _session.writing:
+    if _session.hurried:
         return 0.0
     redraw()
     return TICK if generating or setting_up else None

@@ -154,12 +154,17 @@ def retime(beats: Beats, index: int, frame: int) -> Beats:
 
 def moved(beats: Beats, frames: dict[int, int]) -> Beats:
     """Beats, by their numbers, at other frames, in the new order; of two on one frame the later one gives way."""
-    placed = sorted((replace(b, frame=frames.get(b.key, b.frame)) for b in beats), key=lambda b: b.frame)
+    placed = sorted((_at(b, frames.get(b.key, b.frame)) for b in beats), key=lambda b: b.frame)
     result: list[ShapedBeat] = []
     for beat in placed:
         least = result[-1].frame + 1 if result else beat.frame
-        result.append(replace(beat, frame=max(least, beat.frame)))
+        result.append(_at(beat, max(least, beat.frame)))
     return tuple(result)
+
+
+def _at(beat: ShapedBeat, frame: int) -> ShapedBeat:
+    """The beat at a frame; itself, with what it has worked out, if it is there already."""
+    return beat if beat.frame == frame else replace(beat, frame=frame)
 
 
 def shifted(beats: Beats, frames: int) -> Beats:

@@ -207,7 +207,9 @@ def curve_steps(performance: Performance, fps: float, start_frame: int, style: S
     last = min(int(beats[-1]) + round(style.final_hold * fps), MAX_FRAME)
     poses = np.round(performance.poses, DECIMALS) + 0.0  # no -0.0
     windows = [_windows(beats, style.regions[region], style, fps) for region in REGIONS]
+    yield
     relaxed, peaks = _levels(poses, windows, style, fps)
+    yield
     curves = {}
     for i, channel in enumerate(CHANNELS):
         if poses[:, i].any():

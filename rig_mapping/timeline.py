@@ -136,7 +136,9 @@ def write_steps(
     """`write`, in small steps."""
     chosen = get_style(style) if isinstance(style, str) else style
     rate = scene_fps() if fps is None else fps
-    curves = yield from curve_steps(eyes.with_gaze(performance), rate, start_frame, chosen)
+    performance = eyes.with_gaze(performance)
+    yield
+    curves = yield from curve_steps(performance, rate, start_frame, chosen)
     laid = yield from track_steps(target, curves)
     blocks = datablocks(target)
     planning.check(blocks, [(t.datablock, (t.path, t.index)) for t in laid.tracks])
