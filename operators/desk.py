@@ -143,7 +143,8 @@ class Desk:
     ) -> Steps[timeline.WriteReport]:
         """`write`, in small steps."""
         self.face.check_editable()
-        beats = beat_list.numbered(beats)
+        # A new beat is none of those before it, whose keys by hand would go with it.
+        beats = beat_list.numbered(beats, {beat.key for beat in self.beats})
         shown = yield from self.shown_steps(beats)
         carry = yield from self._carry(beats, frozenset(dropped))
         report = yield from timeline.write_steps(
@@ -161,7 +162,8 @@ class Desk:
     def keep_steps(self, beats: Beats, select: int | None = None) -> Steps[None]:
         """`keep`, in small steps."""
         face, wanted = self.face, {beat.key for beat in beats}
-        markers.remove(self.scene, [row.marker for row in face.beats if row.key not in wanted])
+        for _ in markers.remove(self.scene, [row.marker for row in face.beats if row.key not in wanted]):
+            yield
         yield from _keep_beats(face, beats, self.fps)
         face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
         if face.show_markers:

@@ -44,12 +44,14 @@ def place(scene: bpy.types.Scene, beats: Iterable[Any]) -> Iterator[None]:
         yield
 
 
-def remove(scene: bpy.types.Scene, names: Iterable[str]) -> None:
-    """Remove markers by their names."""
+def remove(scene: bpy.types.Scene, names: Iterable[str]) -> Iterator[None]:
+    """Remove markers by their names; yields after each."""
+    known = {marker.name: marker for marker in scene.timeline_markers}
     for name in names:
-        marker = scene.timeline_markers.get(name) if name else None
+        marker = known.pop(name, None) if name else None
         if marker is not None:
             scene.timeline_markers.remove(marker)
+            yield
 
 
 def find(scene: bpy.types.Scene, beats: Iterable[Any]) -> Mapping[int, Found]:

@@ -185,7 +185,7 @@ def _marked(face: Any, context: bpy.types.Context) -> None:
         if face.show_markers:
             list(markers.place(context.scene, face.beats))
         else:
-            markers.remove(context.scene, [beat.marker for beat in face.beats])
+            list(markers.remove(context.scene, [beat.marker for beat in face.beats]))
             for beat in face.beats:
                 beat.marker = ""
 

@@ -142,7 +142,7 @@ def show(at: Desk, index: int) -> None:
 
 def _put_away(at: Desk, row: Any, kept: list[Store]) -> None:
     """Have a take wait with all that the face holds."""
-    markers.remove(at.scene, [beat.marker for beat in at.face.beats])
+    list(markers.remove(at.scene, [beat.marker for beat in at.face.beats]))
     with session().quiet():
         copy_group(at.face, row.face)
         row.keep(kept)

@@ -7,7 +7,7 @@ Every function takes and returns beats in order of their frames, each on a frame
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -72,9 +72,9 @@ def to_performance(beats: Beats, brief: Brief, fps: float) -> Performance:
     return Performance(brief, tuple(Keyframe((b.frame - beats[0].frame) / fps, b.text, b.shown) for b in beats))
 
 
-def numbered(beats: Beats) -> Beats:
-    """The beats, each with a number of its own: those that have one keep it."""
-    used = {b.key for b in beats}
+def numbered(beats: Beats, taken: Collection[int] = ()) -> Beats:
+    """The beats, each with a number of its own: those that have one keep it, others get none of `taken`."""
+    used = {b.key for b in beats} | set(taken)
     fresh = (n for n in itertools.count(1) if n not in used)
     seen: set[int] = set()
     result = []

@@ -15,12 +15,13 @@ from . import blender_api as api
 from . import keys, records, renames
 from .blender_api import Keys
 from .carry import Carry, Floats, near_any
-from .curves import ChannelCurves, evaluate
+from .curves import ChannelCurves, Curve, Frames, evaluate, make_curve
 from .journal import get_property
 from .keys import Codes, Record
 from .records import Address
 from .references import editable
 from .steps import Steps
+from .styles import Style
 from .tracks import Track
 
 
@@ -122,6 +123,7 @@ class Planner:
         """`before` are the tracks of `carry`'s performance, if a beat of it was reshaped."""
         self._datablock = datablock
         self._range = (curves.start, curves.end)
+        self._beats, self._style = curves.beats, curves.style
         self._carry = carry
         self._before = before
         self._keep_edits = keep_edits
@@ -175,6 +177,8 @@ class Planner:
         have = api.read_keys(curve)
         if self._carry is not None:
             hand = self._hand(self._carry, address, have, old, track)
+            c = _pinned(c, self._beats, hand["co"][:, 0].astype(np.float64), self._style)
+            new = keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, self._codes)
             free = ~near_any(c.frames, hand["co"][:, 0])
             row = Record(c.frames[free], c.values[free], made, before)
             joined = keys.join(hand, keys.select(new, free))
@@ -219,6 +223,18 @@ class Planner:
         kept = self._hand(carry, address, api.read_keys(curve), old, None)
         gone = old is not None and old.made and not len(kept["co"]) and not len(curve.modifiers)
         return Edit(address, "", None if gone else kept, 0.0 if old is None else old.before)
+
+
+def _pinned(curve: Curve, beats: Frames, hand: Floats, style: Style) -> Curve:
+    """The curve with a key at the beats on both sides of each of the animator's keys, so that a key between two beats
+    changes nothing at either: where a channel holds its value it has none there."""
+    between = hand[(hand > beats[0]) & (hand < beats[-1])]
+    after = np.searchsorted(beats, between, side="right")
+    extra = np.setdiff1d(np.concatenate([beats[after - 1], beats[np.minimum(after, len(beats) - 1)]]), curve.frames)
+    if not extra.size:
+        return curve
+    frames = np.union1d(curve.frames, extra)
+    return make_curve(frames, evaluate(curve, frames), style)
 
 
 def without_ours(address: Address, curve: Any, old: Record, codes: Codes) -> Edit:
