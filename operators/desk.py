@@ -364,8 +364,3 @@ def merged(locked: Iterable[ShapedBeat], made: Beats, distance: int) -> Beats:
     kept = tuple(locked)
     free = [b for b in made if all(abs(b.frame - other.frame) >= max(1, distance) for other in kept)]
     return tuple(sorted((*kept, *free), key=lambda b: b.frame))
-
-
-def unlocked(beats: Iterable[ShapedBeat]) -> tuple[int, ...]:
-    """The places of the beats that may be generated anew."""
-    return tuple(i for i, beat in enumerate(beats) if not beat.locked)

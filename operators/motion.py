@@ -23,11 +23,12 @@ LEADS = {
 }
 
 
-def _restyled(motion: Any, context: bpy.types.Context) -> None:
+def restyled(owner: Any, context: bpy.types.Context) -> None:
+    """Write the beats anew after a setting of how the face moves was changed. For update callbacks."""
     # Not imported above: the desk needs the style that is chosen here.
-    from .desk import restyled
+    from . import desk
 
-    restyled(motion, context)
+    desk.restyled(owner, context)
 
 
 def _seconds(name: str, description: str, default: float, most: float) -> Any:
@@ -42,7 +43,7 @@ def _seconds(name: str, description: str, default: float, most: float) -> Any:
         soft_max=most / 4.0,
         step=1,
         precision=2,
-        update=_restyled,
+        update=restyled,
         override=_OURS,
     )
 
@@ -57,7 +58,7 @@ def _share(name: str, description: str, default: float, most: float) -> Any:
         default=default,
         min=0.0,
         max=most,
-        update=_restyled,
+        update=restyled,
         override=_OURS,
     )
 
@@ -66,7 +67,7 @@ def _own(name: str) -> Any:
     return BoolProperty(
         name=f"Own {name}",
         description=f"Set the {name.lower()} here, not by the style",
-        update=_restyled,
+        update=restyled,
         override=_OURS,
     )
 
@@ -81,7 +82,7 @@ class FACESCRIPT_PG_motion(bpy.types.PropertyGroup):
         min=ATTACK_FACTORS[0],
         max=ATTACK_FACTORS[1],
         step=5,
-        update=_restyled,
+        update=restyled,
         override=_OURS,
     )
     leads: FloatProperty(
@@ -91,7 +92,7 @@ class FACESCRIPT_PG_motion(bpy.types.PropertyGroup):
         min=LEAD_FACTORS[0],
         max=LEAD_FACTORS[1],
         step=5,
-        update=_restyled,
+        update=restyled,
         override=_OURS,
     )
     own_hold: _own("Hold")

@@ -24,7 +24,7 @@ from ..performance.shaping import NEUTRAL_STRENGTHS, STRONGEST, scaled
 from ..rig_mapping.styles import DEFAULT, styles
 from . import markers
 from .life import FACESCRIPT_PG_life
-from .motion import FACESCRIPT_PG_motion
+from .motion import FACESCRIPT_PG_motion, restyled
 from .session import session
 
 # So that a face that is a library override can be worked with. Blender does not save what is added to it there.
@@ -45,12 +45,6 @@ def _reworded(row: Any, context: bpy.types.Context) -> None:
     if not session().quieted and face.show_markers and any(beat == row for beat in face.beats):
         with session().quiet():
             list(markers.place(context.scene, face.beats))
-
-
-def _restyled(face: Any, context: bpy.types.Context) -> None:
-    from .desk import restyled
-
-    restyled(face, context)
 
 
 class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
@@ -223,7 +217,7 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         description="How the face moves from beat to beat",
         items=STYLE_ITEMS,
         default=DEFAULT,
-        update=_restyled,
+        update=restyled,
         override=_OURS,
     )
     motion: PointerProperty(type=FACESCRIPT_PG_motion, override=_OURS)
@@ -240,7 +234,7 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         name="Head Motion",
         description="Turn and tilt the head (its bone, or the head object) as well",
         default=True,
-        update=_restyled,
+        update=restyled,
         override=_OURS,
     )
     show_markers: BoolProperty(

@@ -19,11 +19,6 @@ _REGION_OF = {c.name: "jaw" if c.name == "mouthClose" else c.region for c in CHA
 _COLUMN = np.array([REGIONS.index(_REGION_OF[c.name]) for c in CHANNELS])
 
 
-def region_channels(region: str) -> tuple[str, ...]:
-    """The channels that a region's strength scales."""
-    return tuple(name for name, own in _REGION_OF.items() if own == region)
-
-
 def scaled(pose: Pose, strength: float = 1.0, regions: Sequence[float] = NEUTRAL_STRENGTHS) -> Pose:
     """The pose with every channel times `strength` and its region's strength, brought into its range.
 
@@ -38,7 +33,7 @@ def blended(one: Pose, other: Pose, share: float) -> Pose:
 
 
 def with_values(pose: Pose, values: Mapping[str, float]) -> Pose:
-    """The pose with some channels set; what the eyeLook channels say of the gaze, the eye angles say too."""
+    """The pose with some channels set, each brought into its range."""
     changed: Array = pose.values.copy()
     for name, value in values.items():
         changed[INDEX[name]] = value

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ class Carry:
         """The animator's keys (K,) of one F-curve after the edit; `shifts` (N,) is by how much its value changes at
         each beat that was reshaped."""
         x = keys["co"][:, 0].astype(np.float64)
-        beat = self._beats_at(x)
+        beat = beats_at(x, self.spans[:, 0], self.spans[:, 1])
         gone = np.isin(beat, list(self.dropped))
         keys, x, beat = select(keys, ~gone), x[~gone], beat[~gone]
         moved = self._moved(x)
@@ -61,14 +62,6 @@ class Carry:
         order = np.argsort(carried["co"][:, 0], kind="stable")
         return select(carried, order)
 
-    def _beats_at(self, x: Floats) -> npt.NDArray[np.int64]:
-        """The beat in whose span each frame lies, or -1."""
-        if not len(self.spans):
-            return np.full(x.shape, -1)
-        index = np.searchsorted(self.spans[:, 0], x + SAME, side="right") - 1
-        inside = (index >= 0) & (x <= self.spans[np.maximum(index, 0), 1] + SAME)
-        return np.where(inside, index, -1)
-
     def _moved(self, x: Floats) -> Floats:
         """Where frames go: whole ones to whole ones, unless two would meet."""
         old, new = self.anchors[:, 0], self.anchors[:, 1]
@@ -78,6 +71,15 @@ class Carry:
         exact = np.where(inside, np.interp(x, old, new), x)
         rounded = np.where(np.abs(x - np.rint(x)) < SAME, np.rint(exact), exact)
         return rounded if len(np.unique(rounded)) == len(x) else exact
+
+
+def beats_at(frames: Floats, starts: Floats, ends: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The beat in whose [start, end] each of `frames` (K,) lies, or -1, shape (K,); `starts` rise."""
+    if not len(starts):
+        return np.full(frames.shape, -1)
+    index = np.searchsorted(starts, frames + SAME, side="right") - 1
+    inside = (index >= 0) & (frames <= ends[np.maximum(index, 0)] + SAME)
+    return np.where(inside, index, -1)
 
 
 def followed(have: Keys, record: Record | None, codes: Codes, dragged: Mapping[tuple[float, float], float]) -> Mask:

@@ -14,7 +14,7 @@ import numpy as np
 from ..performance import CHANNELS, INDEX, Performance
 from . import blender_api as api
 from . import eyes, renames
-from .carry import Floats, distances, followed, near_any
+from .carry import Floats, beats_at, distances, followed, near_any
 from .curves import Frames
 from .keys import SAME, Codes, Record
 from .planning import enum_codes
@@ -133,12 +133,12 @@ def _moves(keyed: list[_Keyed], beats: Frames, spans: Floats, codes: Codes) -> S
         yield
         if one.record is None:
             continue
-        arrivals = _beats_of(one.record.frames.astype(np.float64), spans[:, 0], beats)
+        arrivals = beats_at(one.record.frames.astype(np.float64), spans[:, 0], beats)
         voters.update({int(i) for i in arrivals if i >= 0})
         found = distances(one.have, one.record, codes)
         if not found:
             continue
-        which = _beats_of(np.array([frame for frame, _ in found]), spans[:, 0], beats)
+        which = beats_at(np.array([frame for frame, _ in found]), spans[:, 0], beats)
         ballots = {(int(i), round(d, 3)) for i, (_, d) in zip(which, found, strict=True) if i >= 0}
         for i, distance in ballots:
             votes.setdefault(i, Counter())[distance] += 1
@@ -148,13 +148,6 @@ def _moves(keyed: list[_Keyed], beats: Frames, spans: Floats, codes: Codes) -> S
         if count >= _MOST * voters[i]:
             moves[i] = distance
     return moves
-
-
-def _beats_of(frames: Floats, starts: Floats, ends: Floats | Frames) -> np.ndarray[Any, Any]:
-    """The beat in whose [start, end] each frame lies, or -1, shape (K,)."""
-    index = np.searchsorted(starts, frames + SAME, side="right") - 1
-    inside = (index >= 0) & (frames <= ends[np.maximum(index, 0)] + SAME)
-    return np.where(inside, index, -1)
 
 
 def _touched(
@@ -167,7 +160,7 @@ def _touched(
         yield
         mine = followed(one.have, one.record, codes, dragged)
         x = one.have["co"][~mine, 0].astype(np.float64)
-        at = {int(order[i]) for i in _beats_of(x, spans[order, 0], spans[order, 1]) if i >= 0}
+        at = {int(order[i]) for i in beats_at(x, spans[order, 0], spans[order, 1]) if i >= 0}
         if one.record is not None:
             at |= _missing(one.record, one.have["co"][mine, 0].astype(np.float64), recorded, dragged)
         for i in at:
@@ -182,4 +175,4 @@ def _missing(record: Record, left: Floats, spans: Floats, dragged: Mapping[tuple
     for (start, end), distance in dragged.items():
         there[(frames >= start - SAME) & (frames <= end + SAME)] += distance
     gone = ~(near_any(frames, left) | near_any(there, left))
-    return {int(i) for i in _beats_of(frames[gone], spans[:, 0], spans[:, 1]) if i >= 0}
+    return {int(i) for i in beats_at(frames[gone], spans[:, 0], spans[:, 1]) if i >= 0}

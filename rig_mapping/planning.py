@@ -221,8 +221,7 @@ class Planner:
     def _left(self, carry: Carry, address: Address, curve: Any, old: Record | None) -> Edit:
         """The edit of an F-curve that the performance keyed and now does not."""
         kept = self._hand(carry, address, api.read_keys(curve), old, None)
-        gone = old is not None and old.made and not len(kept["co"]) and not len(curve.modifiers)
-        return Edit(address, "", None if gone else kept, 0.0 if old is None else old.before)
+        return _remaining(address, curve, old, kept)
 
 
 def _pinned(curve: Curve, beats: Frames, hand: Floats, style: Style) -> Curve:
@@ -240,7 +239,10 @@ def _pinned(curve: Curve, beats: Frames, hand: Floats, style: Style) -> Curve:
 def without_ours(address: Address, curve: Any, old: Record, codes: Codes) -> Edit:
     """The edit that takes the keys that are still as they were written from an F-curve."""
     have = api.read_keys(curve)
-    stay = keys.select(have, ~keys.ours(have, old, codes))
+    return _remaining(address, curve, old, keys.select(have, ~keys.ours(have, old, codes)))
+
+
+def _remaining(address: Address, curve: Any, old: Record | None, stay: Keys) -> Edit:
     # What the animator added to a curve of ours, keys or modifiers, keeps it.
-    gone = old.made and not len(stay["co"]) and not len(curve.modifiers)
-    return Edit(address, "", None if gone else stay, old.before)
+    gone = old is not None and old.made and not len(stay["co"]) and not len(curve.modifiers)
+    return Edit(address, "", None if gone else stay, 0.0 if old is None else old.before)
