@@ -20,6 +20,10 @@ from .keys import SAME, Codes, Keys, Mask, Record, ours, select
 
 Floats = npt.NDArray[np.float64]
 
+# Blender takes keys closer than a hundredth of a frame for one (BEZT_BINARYSEARCH_THRESH in its fcurve.cc).
+ONE_KEY = 0.0105
+_ASIDE = 0.02
+
 
 @dataclass(frozen=True, eq=False)
 class Carry:
@@ -70,7 +74,8 @@ class Carry:
         inside = (x >= old[0] - SAME) & (x <= old[-1] + SAME)
         exact = np.where(inside, np.interp(x, old, new), x)
         rounded = np.where(np.abs(x - np.rint(x)) < SAME, np.rint(exact), exact)
-        return rounded if len(np.unique(rounded)) == len(x) else exact
+        frames = rounded if len(np.unique(rounded)) == len(x) else exact
+        return apart(frames, inside, self.now[self.now >= 0].astype(np.float64))
 
 
 def beats_at(frames: Floats, starts: Floats, ends: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -80,6 +85,21 @@ def beats_at(frames: Floats, starts: Floats, ends: npt.NDArray[Any]) -> npt.NDAr
     index = np.searchsorted(starts, frames + SAME, side="right") - 1
     inside = (index >= 0) & (frames <= ends[np.maximum(index, 0)] + SAME)
     return np.where(inside, index, -1)
+
+
+def apart(frames: Floats, movable: Mask, beats: Floats) -> Floats:
+    """Frames (K,), in the order of their keys, of which Blender takes no two for one, nor one beside a beat for the
+    beat's: a movable one that has come too near goes aside, to the side from which it came."""
+    free = frames.copy()
+    for i in np.flatnonzero(movable):
+        beside = beats[:0] if np.any(np.abs(beats - free[i]) < SAME) else beats
+        before = np.concatenate([free[:i], beside[beside <= free[i]]])
+        after = np.concatenate([free[i + 1 :], beside[beside > free[i]]])
+        aside = _ASIDE if np.any(np.abs(before - free[i]) < ONE_KEY) else -_ASIDE
+        others = np.concatenate([before, after])
+        while np.any(np.abs(others - free[i]) < ONE_KEY):
+            free[i] += aside
+    return free
 
 
 def followed(have: Keys, record: Record | None, codes: Codes, dragged: Mapping[tuple[float, float], float]) -> Mask:
@@ -113,13 +133,13 @@ def distances(have: Keys, record: Record, codes: Codes) -> list[tuple[float, flo
     ]
 
 
-def near_any(frames: npt.ArrayLike, others: npt.ArrayLike) -> Mask:
-    """Which of rising `frames` (K,) are among rising `others` (N,), shape (K,)."""
+def near_any(frames: npt.ArrayLike, others: npt.ArrayLike, reach: float = SAME) -> Mask:
+    """Which of rising `frames` (K,) are among rising `others` (N,), up to `reach` frames, shape (K,)."""
     x, y = np.asarray(frames, dtype=np.float64), np.asarray(others, dtype=np.float64)
     if not len(y):
         return np.zeros(len(x), dtype=bool)
-    index = np.clip(np.searchsorted(y, x - 0.5), 0, len(y) - 1)
-    return np.asarray(np.abs(y[index] - x) < SAME)
+    index = np.clip(np.searchsorted(y, x - reach), 0, len(y) - 1)
+    return np.asarray(np.abs(y[index] - x) < reach)
 
 
 def anchors(old: Sequence[float], new: Sequence[float]) -> Floats:

@@ -14,7 +14,7 @@ from ..performance import FacescriptError
 from . import blender_api as api
 from . import keys, records, renames
 from .blender_api import Keys
-from .carry import Carry, Floats, near_any
+from .carry import ONE_KEY, Carry, Floats, near_any
 from .curves import ChannelCurves, Curve, Frames, evaluate, make_curve
 from .journal import get_property
 from .keys import Codes, Record
@@ -179,7 +179,7 @@ class Planner:
             hand = self._hand(self._carry, address, have, old, track)
             c = _pinned(c, self._beats, hand["co"][:, 0].astype(np.float64), self._style)
             new = keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, self._codes)
-            free = ~near_any(c.frames, hand["co"][:, 0])
+            free = ~near_any(c.frames, hand["co"][:, 0], ONE_KEY)
             row = Record(c.frames[free], c.values[free], made, before)
             joined = keys.join(hand, keys.select(new, free))
             return Edit(address, track.group, joined, before, int(free.sum())), row

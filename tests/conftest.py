@@ -8,10 +8,16 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports bpy: tests never see, nor change, the user's own preferences and extensions.
 _USER_FOLDER = tempfile.TemporaryDirectory(prefix="facescript-tests-", ignore_cleanup_errors=True)
 os.environ["BLENDER_USER_RESOURCES"] = _USER_FOLDER.name
+
+# The same examples in every run, so that a change is what turns a test red; `--hypothesis-profile search` looks for new.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parent.parent
 

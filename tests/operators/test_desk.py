@@ -445,7 +445,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits)
 def test_edits_by_hand_are_never_lost_and_all_that_shows_beats_agrees(
     extension: Any, tmp_path: Path, steps: list[tuple[Any, ...]]

@@ -12,10 +12,10 @@ import pytest
 from facescript.performance import Performance
 from facescript.rig_mapping import blender_api as api
 from facescript.rig_mapping import curves, hand_edits, styles, timeline
-from facescript.rig_mapping.carry import Carry, anchors
+from facescript.rig_mapping.carry import Carry, anchors, apart
 from facescript.rig_mapping.hand_edits import HandEdits
 from facescript.rig_mapping.targets import Target, find_target
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_performances import performance
 
@@ -197,6 +197,15 @@ def test_dragged_keys_are_the_performances_again_after_writing(face: Any) -> Non
     assert points(obj, "browInnerUp") == points(fresh, "browInnerUp")
 
 
+def test_a_key_that_would_land_on_another_goes_aside() -> None:
+    # The second comes upon the third, which stays; the first is at a beat and may be there; the last comes to a beat
+    # from behind it.
+    frames = np.array([10.0, 20.0, 20.005, 29.995, 40.004])
+    movable = np.array([True, True, False, True, True])
+    found = apart(frames, movable, np.array([10.0, 30.0, 40.0]))
+    assert found == pytest.approx([10.0, 19.98, 20.005, 29.975, 40.024])
+
+
 hand_keys = st.lists(
     st.tuples(
         st.sampled_from(["jawOpen", "mouthSmileLeft", "browInnerUp", "cheekPuff", "tongueOut"]),
@@ -208,6 +217,7 @@ hand_keys = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
+@example([("jawOpen", 85.0, 1.0), ("jawOpen", 120.0, 0.0)], [1, 57, 16, 1], 50).via("one carried onto one that stays")
 @given(hand_keys, st.lists(st.integers(1, 60), min_size=4, max_size=4), st.integers(-20, 50))
 def test_no_key_by_hand_is_ever_lost(keys: list[tuple[str, float, float]], gaps: list[int], start: int) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -226,12 +236,11 @@ def test_no_key_by_hand_is_ever_lost(keys: list[tuple[str, float, float]], gaps:
     later = at(moved)
     timeline.write(target, later, start_frame=moved[0], fps=FPS, carry=carry(STORY, BEATS, moved))
     for key, values in mine.items():
-        left = sorted(value for _, value in points(obj, key))
-        for frame, value in values.items():
-            if (round(frame, 3), round(value, 4)) in before[key]:
-                near = [v for v in left if abs(v - value) < 1e-3]
-                assert near, (key, frame, value, left)
-        # Those outside the old performance are where they were.
-        for frame, value in values.items():
+        left = points(obj, key)
+        # Blender has taken keys within a hundredth of a frame for one.
+        there = [(frame, value) for frame, value in values.items() if (round(frame, 3), round(value, 4)) in before[key]]
+        for frame, value in there:
+            assert any(abs(v - value) < 1e-3 for _, v in left), (key, frame, value, left)
+            # Those outside the old performance are where they were.
             if frame < 1 or frame > 97:
-                assert any(abs(x - frame) < 1e-3 and abs(y - value) < 1e-3 for x, y in points(obj, key))
+                assert any(abs(x - frame) < 1e-3 and abs(v - value) < 1e-3 for x, v in left), (key, frame, value, left)
