@@ -14,7 +14,7 @@ from hypothesis import settings
 _USER_FOLDER = tempfile.TemporaryDirectory(prefix="facescript-tests-", ignore_cleanup_errors=True)
 os.environ["BLENDER_USER_RESOURCES"] = _USER_FOLDER.name
 
-# The same examples in every run, so that a change is what turns a test red; `--hypothesis-profile search` looks for new.
+# The same examples in every run, so that a change is what turns a test red; `--hypothesis-profile search` tries others.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile("same")
