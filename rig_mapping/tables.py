@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ class Table:
         """An error about this table."""
         return FacescriptError("bad_table", f"{self.place} {what}.", "Correct the file.")
 
-    def only(self, *names: str) -> None:
-        """Require exactly these fields."""
-        unknown = sorted(set(self.data) - set(names))
+    def only(self, *names: str, optional: Iterable[str] = ()) -> None:
+        """Require exactly these fields, beside which those in `optional` may be there."""
+        unknown = sorted(set(self.data) - set(names) - set(optional))
         if unknown:
             raise self.error(f"has an unknown field {unknown[0]!r}")
         missing = [name for name in names if name not in self.data]
@@ -70,6 +71,13 @@ class Table:
         if len(set(value)) != len(value):
             raise self.error(f"has a text twice in {name!r}")
         return tuple(value)
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self.data.get(name)
+        if not isinstance(value, bool):
+            raise self.error(f"needs true or false in {name!r}")
+        return value
 
     def number(self, name: str, low: float, high: float) -> float:
         """A finite number in [low, high]."""

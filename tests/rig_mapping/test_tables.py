@@ -14,7 +14,7 @@ def test_arkit_names_every_blend_shape_once() -> None:
     profile = profiles.get("arkit")
     assert profile.shapes == BLEND_SHAPES
     assert all(rows == (profiles.Shape(channel, 1.0),) for channel, rows in profile.channels.items())
-    assert dict(profile.full_angles) == {"head": 45.0, "eye": 35.0}
+    assert dict(profile.full_angles) == {"head": 45.0, "eye": 35.0, "jaw": 25.0}
     assert "mixamorig:Head".rsplit(":", 1)[-1] in profile.bones["head"]
     assert len(profile.bones["left_eye"]) == len(profile.bones["right_eye"])
 
@@ -27,7 +27,8 @@ def test_an_unknown_profile_is_told() -> None:
 
 
 def _profile() -> dict[str, Any]:
-    return dict(json.loads((profiles.FOLDER / "arkit.json").read_text(encoding="utf-8")))
+    data = dict(json.loads((profiles.FOLDER / "arkit.json").read_text(encoding="utf-8")))
+    return data | {"bones": {"head": ["Kopf"]}, "full_angles": {"head": 40.0}}
 
 
 def test_a_channel_may_go_to_several_shapes(tmp_path: Path) -> None:
@@ -36,6 +37,40 @@ def test_a_channel_may_go_to_several_shapes(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(json.dumps(data))
     rows = profiles.load(tmp_path / "p.json").channels["jawOpen"]
     assert rows == (profiles.Shape("jawOpen", 0.5), profiles.Shape("mouthClose", -0.25))
+
+
+def test_a_profile_says_what_differs_from_its_base(tmp_path: Path) -> None:
+    data = {
+        "id": "percent",
+        "name": "Percent",
+        "source": "this test",
+        "base": "arkit",
+        "full": 100.0,
+        "channels": {"jawOpen": [{"shape": "A", "gain": 0.7}], "cheekPuff": [], "mouthPucker": []},
+        "aliases": {"A": ["aa", "Fcl_MTH_A"]},
+        "exact": True,
+        "evidence": ["viseme_sil"],
+        "cannot": "Puffed cheeks.",
+        "bones": {"head": ["Kopf"]},
+        "full_angles": {"jaw": 20.0},
+    }
+    (tmp_path / "percent.json").write_text(json.dumps(data))
+    profile, base = profiles.load(tmp_path / "percent.json"), profiles.get("arkit")
+    assert profile.channels["jawOpen"] == (profiles.Shape("A", 0.7),)
+    assert "cheekPuff" not in profile.channels
+    assert set(base.channels) - set(profile.channels) == {"cheekPuff", "mouthPucker"}
+    assert profile.spelled("A") == ("A", "aa", "Fcl_MTH_A")
+    assert (profile.base, profile.full, profile.exact, profile.evidence) == ("arkit", 100.0, True, ("viseme_sil",))
+    assert set(base.splits) - set(profile.splits) == {"cheekPuff", "mouthPucker"}
+    assert profile.bones["head"] == ("Kopf", *base.bones["head"])
+    assert profile.bones["jaw"] == base.bones["jaw"]
+    assert dict(profile.full_angles) == {"head": 45.0, "eye": 35.0, "jaw": 20.0}
+
+
+def test_every_profile_of_the_package_can_be_read_and_arkit_is_first() -> None:
+    every = profiles.every()
+    assert every[0] is profiles.get("arkit")
+    assert {p.id for p in every} == {path.stem for path in profiles.FOLDER.glob("*.json")}
 
 
 @pytest.mark.parametrize(
@@ -50,9 +85,21 @@ def test_a_channel_may_go_to_several_shapes(tmp_path: Path) -> None:
         (("channels", "jawDrop"), [{"shape": "jawOpen", "gain": 1.0}]),
         (("channels", "jawOpen"), []),
         (("channels", "jawOpen"), [{"shape": "jawOpen"}]),
+        (("channels", "jawOpen"), [{"shape": "jawOpen", "gain": 1.0}, {"shape": "jawOpen", "gain": 0.5}]),
         (("channels", "jawOpen"), [{"shape": "jawOpen", "gain": True}]),
         (("channels", "jawOpen"), [{"shape": "jawOpen", "gain": float("nan")}]),
         (("splits",), ["jawDrop"]),
+        (("full",), 0.0),
+        (("exact",), 1),
+        (("cannot",), ""),
+        (("base",), "arcit"),
+        (("base",), "broken"),
+        (("aliases",), {"jawDrop": ["Jaw"]}),
+        (("aliases",), {"jawOpen": "Jaw"}),
+        (("aliases",), {"jawOpen": ["mouthClose"]}),
+        (("aliases",), {"jawOpen": ["A"], "mouthClose": ["A"]}),
+        (("evidence",), ["jawOpen"]),
+        (("rows",), [1]),
         (("channels",), {}),
     ],
 )
