@@ -124,6 +124,8 @@ def _load(path: Path, above: tuple[str, ...]) -> Profile:
     unused = sorted(set(profile.evidence) & {name for shape in profile.shapes for name in profile.spelled(shape)})
     if unused:
         raise table.error(f"has {unused[0]!r} in 'evidence', which is one of its shapes")
+    if path.parent == FOLDER and profile.id != path.stem:
+        raise table.error(f"has the id {profile.id!r}")
     return profile
 
 
@@ -216,10 +218,7 @@ def get(profile_id: str = DEFAULT) -> Profile:
         raise FacescriptError(
             "unknown_profile", f"There is no profile {profile_id!r}.", f"Choose one of {', '.join(_ids())}."
         )
-    profile = load(FOLDER / f"{profile_id}.json")
-    if profile.id != profile_id:
-        raise FacescriptError("bad_table", f"{profile_id}.json has the id {profile.id!r}.", "Correct the file.")
-    return profile
+    return load(FOLDER / f"{profile_id}.json")
 
 
 def every() -> tuple[Profile, ...]:
