@@ -57,6 +57,13 @@ def beats_of(face: Any) -> Beats:
     )
 
 
+def read_steps(face: Any) -> Steps[None]:
+    """Read a face's stored poses in small steps, so that `beats_of` finds them read."""
+    for text in [row.pose for row in face.beats]:
+        _pose(text)
+        yield
+
+
 def _strengths(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(min(shaping.STRONGEST, float(value)) for value in values)
 

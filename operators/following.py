@@ -56,7 +56,7 @@ class Follower:
             at_rest, self._seen = now == self._seen, now
             if at_rest and now != self._settled:
                 self._settled = now
-                session().following = desk.follow_steps(desk.Desk.of(found.target, face, scene))
+                session().following = _following(found.target, face, scene)
         except FacescriptError as error:
             session().fail(error)
             redraw()
@@ -70,6 +70,11 @@ class Follower:
             session().fail(error)
         session().following = None
         redraw()
+
+
+def _following(target: Any, face: Any, scene: bpy.types.Scene) -> Steps[bool]:
+    yield from desk.read_steps(face)
+    return (yield from desk.follow_steps(desk.Desk.of(target, face, scene)))
 
 
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from ..rig_mapping.steps import Steps
 from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
 from . import faces, preferences
-from .desk import Desk, follow_steps, merged
+from .desk import Desk, follow_steps, merged, read_steps
 from .language import rpt_, tip_
 from .properties import STYLE_ITEMS
 from .session import TICK, busy_reason, redraw, session, watch
@@ -144,6 +144,7 @@ def write_steps(scene_name: str, target: Target, performance: Performance, label
         raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
     face = faces.settings_of(target)
     face.check_editable()
+    yield from read_steps(face)
     desk = Desk.of(target, face, scene)
     if desk.beats:
         yield from follow_steps(desk)

@@ -159,44 +159,58 @@ class Planner:
                 edits.append(self._left(self._carry, address, curve, old))
             elif old is not None:
                 edits.append(without_ours(address, curve, old, self._codes))
+            yield
         if locked:
             names = ", ".join(list(dict.fromkeys(locked))[:4]) + (" and more" if len(locked) > 4 else "")
             warnings.append(f"Locked or baked, and left alone: {names}.")
         return Plan(self._datablock, tuple(edits), rows)
 
     def _edit(self, track: Track, curve: Any) -> tuple[Edit, Record]:
+        """What a track makes of its F-curve (None if there is none yet), and the record of it."""
         c = track.curve
         address = (track.path, track.index)
-        new = keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, self._codes)
         if curve is None:
             before = get_property(self._datablock, *address)
             row = Record(c.frames, c.values, True, before)
-            return Edit(address, track.group, new, before, len(c.frames)), row
-        old = self._records.get(address)
-        made, before = (False, 0.0) if old is None else (old.made, old.before)
-        have = api.read_keys(curve)
-        if self._carry is not None:
-            hand = self._hand(self._carry, address, have, old, track)
-            c = _pinned(c, self._beats, hand["co"][:, 0].astype(np.float64), self._style)
-            new = keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, self._codes)
-            free = ~near_any(c.frames, hand["co"][:, 0], ONE_KEY)
-            row = Record(c.frames[free], c.values[free], made, before)
-            joined = keys.join(hand, keys.select(new, free))
-            return Edit(address, track.group, joined, before, int(free.sum())), row
+            return Edit(address, track.group, self._new(c), before, len(c.frames)), row
+        old, have = self._records.get(address), api.read_keys(curve)
+        return self._replaced(track, have, old) if self._carry is None else self._carried(self._carry, track, have, old)
+
+    def _new(self, c: Curve) -> Keys:
+        return keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, self._codes)
+
+    def _carried(self, carry: Carry, track: Track, have: Keys, old: Record | None) -> tuple[Edit, Record]:
+        """The animator's keys, where they go, and the track's keys between them."""
+        address = (track.path, track.index)
+        hand = self._hand(carry, address, have, old, track)
+        c = _pinned(track.curve, self._beats, hand["co"][:, 0].astype(np.float64), self._style)
+        free = ~near_any(c.frames, hand["co"][:, 0], ONE_KEY)
+        joined = keys.join(hand, keys.select(self._new(c), free))
+        return self._made(track, joined, c.frames[free], c.values[free], int(free.sum()), old)
+
+    def _replaced(self, track: Track, have: Keys, old: Record | None) -> tuple[Edit, Record]:
+        """The track's keys in its range, and what is to stay inside and outside of it."""
+        c = track.curve
         mine, inside = keys.ours(have, old, self._codes), keys.inside(have, *self._range)
         stay = ~inside & (~mine | self._append)
+        free = np.ones(len(c.frames), dtype=bool)
         if self._keep_edits and old is not None:
             stay |= ~mine
             free = ~keys.near(c.frames, have["co"][inside & ~mine, 0])
-        else:
-            free = np.ones(len(c.frames), dtype=bool)
         kept = have["co"][stay & mine].astype(np.float64)
         frames = np.concatenate([np.rint(kept[:, 0]).astype(np.int64), c.frames[free]])
         values = np.concatenate([kept[:, 1], c.values[free]])
         order = np.argsort(frames, kind="stable")
-        row = Record(frames[order], values[order], made, before)
-        joined = keys.join(keys.select(have, stay), keys.select(new, free))
-        return Edit(address, track.group, joined, before, int(free.sum())), row
+        joined = keys.join(keys.select(have, stay), keys.select(self._new(c), free))
+        return self._made(track, joined, frames[order], values[order], int(free.sum()), old)
+
+    @staticmethod
+    def _made(
+        track: Track, joined: Keys, frames: Frames, values: Floats, written: int, old: Record | None
+    ) -> tuple[Edit, Record]:
+        made, before = (False, 0.0) if old is None else (old.made, old.before)
+        edit = Edit((track.path, track.index), track.group, joined, before, written)
+        return edit, Record(frames, values, made, before)
 
     def _hand(self, carry: Carry, address: Address, have: Keys, old: Record | None, track: Track | None) -> Keys:
         """The animator's keys of an F-curve, carried over."""
