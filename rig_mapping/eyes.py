@@ -33,6 +33,8 @@ def fill(poses: Array) -> Array:
 
 def with_gaze(performance: Performance) -> Performance:
     """The performance with its gaze in both forms."""
-    poses = fill(performance.poses)
-    frames = zip(performance.keyframes, poses, strict=True)
-    return replace(performance, keyframes=tuple(replace(k, pose=Pose(p)) for k, p in frames))
+    meant = performance.poses
+    poses = fill(meant)
+    changed = (poses != meant).any(axis=1)
+    frames = zip(performance.keyframes, poses, changed, strict=True)
+    return replace(performance, keyframes=tuple(replace(k, pose=Pose(p)) if new else k for k, p, new in frames))
