@@ -9,6 +9,7 @@ A file `families/ID.json` says of one published list:
 - `means`: key -> what it is in ARKit's shapes, at its full value: {"mouthFunnel/UL": 1.0} is the upper left quarter of
   the funnel (L and R are the character's sides, U and D above and below the mouth's line). Keys that are not listed
   are what the profile's own inverse makes them;
+- `told`: the profile that the names are taken for, where another says the same of them; else it is `profile`;
 - `off`: how far the face may be from ARKit's, as a share of its movement; none says that it is the same;
 - `range`: of the keys' values, [0, the profile's full value] if it is not there.
 """
@@ -41,6 +42,7 @@ class Family:
 
     id: str
     profile: str
+    told: str
     names: tuple[str, ...]
     must: Mapping[str, frozenset[tuple[str, float]]]
     never: frozenset[str]
@@ -64,6 +66,7 @@ def _read(path: Path) -> Family:
     return Family(
         path.stem,
         data["profile"],
+        data.get("told", data["profile"]),
         tuple(data["names"]),
         {channel: frozenset((str(k), float(g)) for k, g in rows) for channel, rows in data["must"].items()},
         frozenset(data["never"]),
