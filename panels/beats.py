@@ -10,7 +10,7 @@ import bpy
 from ..operators.language import iface_
 from ..operators.session import session
 from ..performance import REGIONS
-from .layout import face_of, paragraph
+from .layout import Rows, face_of, paragraph
 from .sidebar import Sidebar
 
 # The room for a frame number of five digits, in the interface's units.
@@ -19,24 +19,12 @@ _NUMBER = 3.0
 _SHORT = 30
 
 
-class FACESCRIPT_UL_beats(bpy.types.UIList):
+class FACESCRIPT_UL_beats(Rows, bpy.types.UIList):
     """One beat a row: its frame, its description, whether it is yours, and its lock"""
 
     bl_idname = "FACESCRIPT_UL_beats"
 
-    def draw_item(
-        self,
-        context: Any,
-        layout: Any,
-        data: Any,
-        item: Any,
-        icon: Any,
-        active_data: Any,
-        active_property: Any,
-        index: Any = 0,
-        flt_flag: Any = 0,
-    ) -> None:
-        """Draw one row."""
+    def draw_row(self, layout: Any, data: Any, item: Any, index: int) -> None:
         row = layout.row(align=True)
         number = row.row()
         number.ui_units_x = _NUMBER
@@ -49,24 +37,12 @@ class FACESCRIPT_UL_beats(bpy.types.UIList):
         row.prop(item, "locked", text="", icon="LOCKED" if item.locked else "UNLOCKED", emboss=False)
 
 
-class FACESCRIPT_UL_variations(bpy.types.UIList):
+class FACESCRIPT_UL_variations(Rows, bpy.types.UIList):
     """One take of a beat a row; the first is what was there before"""
 
     bl_idname = "FACESCRIPT_UL_variations"
 
-    def draw_item(
-        self,
-        context: Any,
-        layout: Any,
-        data: Any,
-        item: Any,
-        icon: Any,
-        active_data: Any,
-        active_property: Any,
-        index: Any = 0,
-        flt_flag: Any = 0,
-    ) -> None:
-        """Draw one row."""
+    def draw_row(self, layout: Any, data: Any, item: Any, index: int) -> None:
         layout.label(text=item.text if index else iface_("Before: {0}").format(item.text), translate=False)
 
 

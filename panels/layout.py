@@ -17,6 +17,30 @@ from ..performance import FacescriptError
 _LETTER = 6.6
 
 
+class Rows:
+    """A list that draws its items by `draw_row`."""
+
+    # Blender asks for these nine by their number.
+    def draw_item(
+        self,
+        context: Any,
+        layout: Any,
+        data: Any,
+        item: Any,
+        icon: Any,
+        active_data: Any,
+        active_property: Any,
+        index: Any = 0,
+        flt_flag: Any = 0,
+    ) -> None:
+        """Draw one row."""
+        self.draw_row(layout, data, item, index)
+
+    def draw_row(self, layout: Any, data: Any, item: Any, index: int) -> None:
+        """Draw an item of `data`'s into `layout`."""
+        raise NotImplementedError
+
+
 def face_of(context: bpy.types.Context) -> Any:
     """The settings of the face that was found, or None."""
     found = faces.remembered(context)

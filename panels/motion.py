@@ -10,7 +10,7 @@ from ..operators.motion import LEADS
 from ..operators.session import session
 from .layout import face_of
 from .presets import FACESCRIPT_PT_style_presets
-from .sidebar import Sidebar
+from .sidebar import FacePanel, Sidebar
 
 
 class FACESCRIPT_PT_motion(Sidebar, bpy.types.Panel):
@@ -47,18 +47,13 @@ class FACESCRIPT_PT_motion(Sidebar, bpy.types.Panel):
         column.prop(face, "show_markers")
 
 
-class FACESCRIPT_PT_leads(Sidebar, bpy.types.Panel):
+class FACESCRIPT_PT_leads(FacePanel, bpy.types.Panel):
     """Which region of the face goes first"""
 
     bl_idname = "FACESCRIPT_PT_leads"
     bl_parent_id = "FACESCRIPT_PT_motion"
     bl_label = "Leads"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only with a face."""
-        return face_of(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, face = self.layout, face_of(context)

@@ -22,6 +22,15 @@ class Sidebar:
     bl_category = "Facescript"
 
 
+class FacePanel(Sidebar):
+    """A panel that is there only with a face."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with a face."""
+        return face_of(context) is not None
+
+
 class FACESCRIPT_MT_emotions(bpy.types.Menu):
     """Emotional directions to start from"""
 

@@ -9,28 +9,16 @@ import bpy
 
 from ..operators import script_table, takes
 from ..operators.session import session
-from .layout import face_of
-from .sidebar import Sidebar
+from .layout import Rows, face_of
+from .sidebar import FacePanel, Sidebar
 
 
-class FACESCRIPT_UL_lines(bpy.types.UIList):
+class FACESCRIPT_UL_lines(Rows, bpy.types.UIList):
     """One line of the script a row: its number, its frame, its length, its words and how many beats it has"""
 
     bl_idname = "FACESCRIPT_UL_lines"
 
-    def draw_item(
-        self,
-        context: Any,
-        layout: Any,
-        data: Any,
-        item: Any,
-        icon: Any,
-        active_data: Any,
-        active_property: Any,
-        index: Any = 0,
-        flt_flag: Any = 0,
-    ) -> None:
-        """Draw one row."""
+    def draw_row(self, layout: Any, data: Any, item: Any, index: int) -> None:
         split = layout.split(factor=0.13)
         split.label(text=str(item.number))
         split = split.split(factor=0.18)
@@ -42,18 +30,13 @@ class FACESCRIPT_UL_lines(bpy.types.UIList):
         split.label(text=str(item.beats))
 
 
-class FACESCRIPT_PT_lines(Sidebar, bpy.types.Panel):
+class FACESCRIPT_PT_lines(FacePanel, bpy.types.Panel):
     """What happens when: the script line by line"""
 
     bl_idname = "FACESCRIPT_PT_lines"
     bl_parent_id = "FACESCRIPT_PT_script"
     bl_label = "Lines"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only with a face."""
-        return face_of(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, face = self.layout, face_of(context)
@@ -67,24 +50,12 @@ class FACESCRIPT_PT_lines(Sidebar, bpy.types.Panel):
         layout.operator("facescript.check_script", icon="CHECKMARK")
 
 
-class FACESCRIPT_UL_takes(bpy.types.UIList):
+class FACESCRIPT_UL_takes(Rows, bpy.types.UIList):
     """One take a row: whether it is shown, its name, and whether it is on the NLA"""
 
     bl_idname = "FACESCRIPT_UL_takes"
 
-    def draw_item(
-        self,
-        context: Any,
-        layout: Any,
-        data: Any,
-        item: Any,
-        icon: Any,
-        active_data: Any,
-        active_property: Any,
-        index: Any = 0,
-        flt_flag: Any = 0,
-    ) -> None:
-        """Draw one row."""
+    def draw_row(self, layout: Any, data: Any, item: Any, index: int) -> None:
         row = layout.row(align=True)
         shown = item.key == data.shown
         sign = "NLA" if item.on_nla else "RADIOBUT_ON" if shown else "RADIOBUT_OFF"
