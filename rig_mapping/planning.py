@@ -156,7 +156,10 @@ class Planner:
                 if old is not None:
                     rows[address] = old
             elif self._carry is not None:
-                edits.append(self._left(self._carry, address, curve, old))
+                edit, row = self._left(self._carry, address, curve, old)
+                edits.append(edit)
+                if row is not None:
+                    rows[address] = row
             elif old is not None:
                 edits.append(without_ours(address, curve, old, self._codes))
             yield
@@ -232,18 +235,32 @@ class Planner:
             shifts[which] = (evaluate(track.curve, carry.now[which]) if track is not None else 0.0) - was
         return shifts
 
-    def _left(self, carry: Carry, address: Address, curve: Any, old: Record | None) -> Edit:
-        """The edit of an F-curve that the performance keyed and now does not."""
-        kept = self._hand(carry, address, api.read_keys(curve), old, None)
-        return _remaining(address, curve, old, kept)
+    def _left(self, carry: Carry, address: Address, curve: Any, old: Record | None) -> tuple[Edit, Record | None]:
+        """The edit of an F-curve that the performance keyed and now does not: keys by hand stay, and between the beats
+        on both sides of each the property is what it was before it was animated."""
+        hand = self._hand(carry, address, api.read_keys(curve), old, None)
+        x = hand["co"][:, 0].astype(np.float64)
+        frames = _around(self._beats, x)
+        frames = frames[~near_any(frames, x, ONE_KEY)]
+        if old is None or not frames.size:
+            return _remaining(address, curve, old, hand), None
+        rest = make_curve(frames, np.full(frames.size, old.before), self._style)
+        joined = keys.join(hand, self._new(rest))
+        edit = Edit(address, "", joined, old.before, frames.size)
+        return edit, Record(rest.frames, rest.values, old.made, old.before)
+
+
+def _around(beats: Frames, frames: Floats) -> Frames:
+    """The beats on both sides of each of `frames` (K,) that lies between two, each once, rising."""
+    between = frames[(frames > beats[0]) & (frames < beats[-1])]
+    after = np.searchsorted(beats, between, side="right")
+    return np.union1d(beats[after - 1], beats[np.minimum(after, len(beats) - 1)])
 
 
 def _pinned(curve: Curve, beats: Frames, hand: Floats, style: Style) -> Curve:
     """The curve with a key at the beats on both sides of each of the animator's keys, so that a key between two beats
     changes nothing at either: where a channel holds its value it has none there."""
-    between = hand[(hand > beats[0]) & (hand < beats[-1])]
-    after = np.searchsorted(beats, between, side="right")
-    extra = np.setdiff1d(np.concatenate([beats[after - 1], beats[np.minimum(after, len(beats) - 1)]]), curve.frames)
+    extra = np.setdiff1d(_around(beats, hand), curve.frames)
     if not extra.size:
         return curve
     frames = np.union1d(curve.frames, extra)

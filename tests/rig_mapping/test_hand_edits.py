@@ -181,6 +181,19 @@ def test_keys_by_hand_of_a_beat_that_is_given_up_go(face: Any) -> None:
     assert (73.0, 0.12) in points(obj, "jawOpen")
 
 
+def test_a_key_by_hand_on_a_channel_that_is_not_used_any_more_is_seen_only_there(face: Any) -> None:
+    obj, target = face
+    fcurve(obj, "browInnerUp").keyframe_points.insert(37, 0.3)
+    changed = [dict(k.pose.active(0.0)) for k in STORY.keyframes]
+    changed[2] = {"jawOpen": 0.2, "headYaw": 0.3}
+    timeline.write(target, at([1, 25, 49, 97], changed), start_frame=1, fps=FPS, carry=carry(STORY, BEATS, BEATS, (2,)))
+    assert points(obj, "browInnerUp") == [(25.0, 0.0), (37.0, 0.3), (49.0, 0.0)]
+    # What is written after that knows whose keys these are.
+    timeline.write(target, STORY, start_frame=1, fps=FPS, carry=carry(at([1, 25, 49, 97], changed), BEATS, BEATS, (2,)))
+    assert (37.0, 0.3) in points(obj, "browInnerUp")
+    assert (49.0, 0.6) in points(obj, "browInnerUp")
+
+
 def test_dragged_keys_are_the_performances_again_after_writing(face: Any) -> None:
     obj, target = face
     for curve in all_curves(obj):
