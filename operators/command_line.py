@@ -314,7 +314,7 @@ def _faces() -> dict[str, Any]:
         if obj.type == "MESH" and obj.data.shape_keys is not None:
             target = _target(obj)
             if target is not None:
-                found.setdefault(target.name, target.meshes[0].object.find())
+                found.setdefault(target.name, target.owner.find())
     return found
 
 
@@ -326,7 +326,7 @@ def _target(obj: Any) -> Target | None:
 
 
 def _face() -> Any:
-    return find_target(bpy.context.view_layer.objects.active).meshes[0].object.find().facescript
+    return find_target(bpy.context.view_layer.objects.active).owner.find().facescript
 
 
 def _save(paths: Sequence[Path]) -> None:

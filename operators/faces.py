@@ -50,8 +50,8 @@ def target_of(obj: Any) -> Target:
 
 
 def settings_of(target: Target) -> Any:
-    """Where a face's script and beats are kept: on its first mesh."""
-    return target.meshes[0].object.find().facescript
+    """Where a face's script and beats are kept: on its owner."""
+    return target.owner.find().facescript
 
 
 def remembered(context: bpy.types.Context) -> Found | None:

@@ -15,7 +15,7 @@ from mathutils import Matrix
 from ..performance import FacescriptError
 from ..rig_mapping import blender_api, geometry
 from ..rig_mapping.curves import MAX_FRAME
-from ..rig_mapping.targets import Target
+from ..rig_mapping.targets import Target, measure
 
 LOOK_ITEMS = [
     ("VIEWPORT", "As in the Viewport", "What the 3D Viewport shows, fast; without a window, from the scene's camera"),
@@ -247,8 +247,7 @@ def _add(scene: Any, data: Any, place: Matrix) -> Any:
 
 def _before_the_face(target: Target) -> tuple[Matrix, float]:
     """Where a camera sees the whole face from the front, and the face's height in metres."""
-    parts = [(mesh.object.find(), {row.channel: row.key for row in mesh.rows}) for mesh in target.meshes]
-    face = geometry.join(geometry.measure(obj, keys) for obj, keys in parts)
+    face = measure(target)
     # Where the face does not tell: it looks along -Y, as Blender's front view has it.
     axes = geometry.snap(geometry.world_axes(face, np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=float)))
     up, forward = axes[:, 1], axes[:, 2]

@@ -3,27 +3,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from . import geometry
-from .names import NameMatch, match_names
-from .profiles import Profile
+from .names import match_names
+from .profiles import DEFAULT, get
+
+
+@dataclass(frozen=True)
+class MatchedRow:
+    channel: str
+    key: str
+    gain: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Match:
+    rows: tuple[MatchedRow, ...]
+    ambiguous: Mapping[str, tuple[str, ...]]
+    taken: Mapping[str, str]
+
+
+@lru_cache(maxsize=256)
+def _matched(names: tuple[str, ...], profile_id: str) -> Match:
+    profile = get(profile_id)
+    found = match_names(names, profile)
+    rows = tuple(
+        MatchedRow(channel, key, profile.full * shape.gain, 1.0)
+        for channel, shapes in profile.channels.items()
+        for shape in shapes
+        for key in found.keys.get(shape.name, ())
+    )
+    return Match(rows, found.ambiguous, {s: keys[0] for s, keys in found.keys.items()})
 
 
 @dataclass(frozen=True)
 class FaceMesh:
-    """A mesh object with shape keys that match a profile, found during one call and not kept."""
+    """A mesh object with shape keys that belong to a family of rigs, found during one call and not kept."""
 
     obj: Any
-    match: NameMatch
+    match: Match
     face: geometry.Face
 
     @property
     def box(self) -> tuple[geometry.Array, geometry.Array]:
         """The box of what the keys move, in world space."""
         return self.face.low, self.face.high
+
+
+def landmarks(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What `geometry.measure` takes, of (channel, shape key): a key that shows several channels, such as a whole
+    smile, tells neither side nor height, and goes under its own name."""
+    pairs = list(rows)
+    shown = Counter(key for _, key in pairs)
+    return {channel if shown[key] == 1 else key: key for channel, key in pairs}
 
 
 def rig_of(obj: Any) -> Any:
@@ -45,14 +83,19 @@ def root_of(obj: Any) -> Any:
     return obj
 
 
-def read_face(obj: Any, profile: Profile) -> FaceMesh | None:
-    """The object as a part of a face, or None if no shape key of it matches."""
+def key_names(obj: Any) -> tuple[str, ...]:
+    """The names of a mesh object's shape keys but the first, which is the rest shape; none of anything else."""
     if obj.type != "MESH" or obj.data.shape_keys is None:
+        return ()
+    return tuple(block.name for block in obj.data.shape_keys.key_blocks)[1:]
+
+
+def read_face(obj: Any, profile_id: str = DEFAULT) -> FaceMesh | None:
+    """The object as a part of a face, or None if no shape key of it matches."""
+    match = _matched(key_names(obj), profile_id)
+    if not match.rows:
         return None
-    match = match_names([block.name for block in obj.data.shape_keys.key_blocks][1:], profile)
-    if not match.keys:
-        return None
-    return FaceMesh(obj, match, geometry.measure(obj, {shape: keys[0] for shape, keys in match.keys.items()}))
+    return FaceMesh(obj, match, geometry.measure(obj, landmarks((row.channel, row.key) for row in match.rows)))
 
 
 def _share_collection(one: Any, other: Any) -> bool:
@@ -81,15 +124,14 @@ def _two_owners(group: list[FaceMesh], obj: Any) -> bool:
 class Finder:
     """Finds the meshes of characters in a scene's objects; reads each mesh at most once."""
 
-    def __init__(self, objects: Iterable[Any], profile: Profile) -> None:
+    def __init__(self, objects: Iterable[Any]) -> None:
         self._meshes = [o for o in objects if o.type == "MESH" and o.data.shape_keys is not None]
-        self._profile = profile
         self._read: dict[Any, FaceMesh | None] = {}
 
     def face(self, obj: Any) -> FaceMesh | None:
         """The mesh as a part of a face, or None."""
         if obj not in self._read:
-            self._read[obj] = read_face(obj, self._profile)
+            self._read[obj] = read_face(obj)
         return self._read[obj]
 
     def faces(self, objects: Iterable[Any]) -> list[FaceMesh]:
@@ -113,7 +155,7 @@ class Finder:
                 if other is not None:
                     group.append(other)
                     todo.append(other)
-        return tuple(sorted(group, key=lambda m: (-len(m.match.keys), m.obj.name)))
+        return tuple(sorted(group, key=lambda m: (-len(m.match.rows), m.obj.name)))
 
     def _belongs(self, one: FaceMesh, obj: Any) -> bool:
         rig = rig_of(one.obj)
@@ -139,10 +181,23 @@ class Finder:
     def characters(self, faces: Iterable[FaceMesh]) -> list[tuple[FaceMesh, ...]]:
         """The characters that the given parts belong to, each once."""
         found: list[tuple[FaceMesh, ...]] = []
-        for face in sorted(faces, key=lambda m: (-len(m.match.keys), m.obj.name)):
+        for face in sorted(faces, key=lambda m: (-len(m.match.rows), m.obj.name)):
             if not any(face.obj == member.obj for group in found for member in group):
                 found.append(self.character(face))
         return found
+
+    def kin(self, obj: Any) -> list[Any]:
+        """What belongs to the same character as an object by its rig, else by the object's own parents and children:
+        meshes with shape keys first, those with most of them before, then the rig."""
+        rig = rig_of(obj)
+        if rig is not None:
+            meshes = [m for m in self._meshes if rig_of(m) == rig]
+        else:
+            children = {child.name_full for child in obj.children_recursive}
+            meshes = [m for m in self._meshes if m == obj or m.name_full in children]
+        meshes.sort(key=lambda m: (-len(m.data.shape_keys.key_blocks), m.name))
+        found = [*meshes, *([] if rig is None else [rig]), obj]
+        return list({one.as_pointer(): one for one in found}.values())
 
     def related(self, obj: Any) -> list[tuple[FaceMesh, ...]]:
         """The characters that an object without a face of its own belongs to: the first of these that has any:

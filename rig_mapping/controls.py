@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What turns a head and its eyes: a bone, or the object, in any rotation mode and however it is rolled."""
+"""What turns a head, its eyes and its jaw: bones, or the object, in any rotation mode and however they are rolled."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from mathutils import Euler, Matrix, Quaternion, Vector
 from ..performance import HEAD_CHANNELS
 from . import geometry, rotations
 from .characters import rig_of
+from .mapping import PITCH, YAW, MapRow
 from .profiles import Profile
 from .references import ObjectRef, driven_paths, editable
 
@@ -24,6 +25,12 @@ Array = geometry.Array
 _BODY = 2.5
 # A head turns about a point no farther from its box than this many of its heights.
 _PIVOT = 0.5
+# The neck's share of the head's turns. Bones below it bend too, but seldom have keys of their own on a face.
+_NECK = 0.4
+# A jaw goes aside by this much of its opening angle, and forward by this much of the face's height: guesses by eye.
+_JAW_ASIDE = 0.3
+_JAW_FORWARD = 0.04
+_GUESS = 0.6
 _ROTATES = (
     "COPY_ROTATION",
     "COPY_TRANSFORMS",
@@ -46,18 +53,38 @@ _BONE = "A bone that is named 'head' and has no constraint or driver lets it tur
 
 
 @dataclass(frozen=True)
-class RotationControl:
-    """A bone (or, if `bone` is empty, an object) that turns by three channels: yaw, pitch, roll.
+class Turn:
+    """A bone (or, if `bone` is empty, an object) that channels turn.
 
-    `axes`: the character's left, up and forward, row after row of a (3, 3) matrix with them as columns, in the
-    space of the armature, or of the object itself. `full_angle` in radians for a coefficient of 1.
+    `parts` are (channel, `YAW`, `PITCH` or `ROLL`, degrees for a coefficient of 1). `axes`: the character's left, up
+    and forward, row after row of a (3, 3) matrix with them as columns, in the space of the armature, or of the object
+    itself. `above` is the next bone above that the same channels turn, such as a head's neck: the two share a turn, so
+    that the lower one ends up turned by the angles of both.
     """
 
     object: ObjectRef
     bone: str
-    channels: tuple[str, str, str]
+    parts: tuple[tuple[str, int, float], ...]
     axes: tuple[float, ...]
-    full_angle: float
+    above: Turn | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All channels that it shows, those of the bones above that it shares a turn with among them."""
+        own = [channel for channel, _, _ in self.parts]
+        return tuple(dict.fromkeys((*(self.above.channels if self.above else ()), *own)))
+
+    @property
+    def gains(self) -> Array:
+        """Radians of yaw, pitch and roll, shared ones included, for a coefficient of 1 of each of `channels`:
+        (3, channels)."""
+        channels = self.channels
+        table = np.zeros((3, len(channels)))
+        if self.above:
+            table[:, : len(self.above.channels)] = self.above.gains
+        for channel, axis, degrees in self.parts:
+            table[axis, channels.index(channel)] += math.radians(degrees)
+        return table
 
     @property
     def axes_matrix(self) -> Array:
@@ -65,13 +92,18 @@ class RotationControl:
         return np.array(self.axes).reshape(3, 3)
 
     def turns(self, coefficients: Array) -> Array:
-        """The turns from rest, (N, 3, 3) in the axes' space, for coefficients of yaw, pitch and roll (N, 3)."""
-        return rotations.matrices(coefficients * self.full_angle, self.axes_matrix)
+        """The whole turns from rest, (N, 3, 3) in the axes' space, for coefficients (N, channels) of `channels`."""
+        return rotations.matrices(coefficients @ self.gains.T, self.axes_matrix)
 
-    def coefficients(self, turn: Array) -> tuple[float, float, float]:
-        """Yaw, pitch and roll of one turn (3, 3): the inverse of `turns`."""
-        yaw, pitch, roll = rotations.angles(turn, self.axes_matrix)
-        return yaw / self.full_angle, pitch / self.full_angle, roll / self.full_angle
+    def shared(self, coefficients: Array) -> Array:
+        """The part of `turns` that the bones above take over: (N, 3, 3), or (1, 3, 3) if there are none."""
+        if self.above is None:
+            return np.eye(3)[None]
+        return self.above.turns(coefficients[:, : len(self.above.channels)])
+
+    def angles(self, turn: Array) -> tuple[float, float, float]:
+        """Yaw, pitch and roll in radians of one whole turn (3, 3)."""
+        return rotations.angles(turn, self.axes_matrix)
 
 
 def rotation_property(mode: str, delta: bool) -> tuple[str, int]:
@@ -112,22 +144,26 @@ def from_matrix(matrix: Matrix, mode: str, near: Sequence[float] | None) -> list
     return [euler.x, euler.y, euler.z]
 
 
-def find_head(
-    members: list[Any], face: geometry.Face, profile: Profile, warnings: list[str]
-) -> tuple[RotationControl, ...]:
-    """The head's bone, else the object (or objects) that may be turned as a head; empty, with a warning, if none."""
-    angle = math.radians(profile.full_angles["head"])
-    channels = (HEAD_CHANNELS[0], HEAD_CHANNELS[1], HEAD_CHANNELS[2])
+def head_rows(members: list[Any], face: geometry.Face, profile: Profile, warnings: list[str]) -> tuple[MapRow, ...]:
+    """The rows of the head's bone, with its neck's if that is free, else of the object (or objects) that may be turned
+    as a head; empty, with a warning, if there is none."""
+    angle = profile.full_angles["head"]
     rig = next((r for r in map(rig_of, members) if r is not None), None)
     if rig is not None:
         bone = _find_bone(rig, profile.bones["head"], warnings)
+        neck = _find_neck(rig, bone, profile.bones["neck"]) if bone else ""
+        if neck:
+            return (
+                *_rows(rig, neck, HEAD_CHANNELS, _NECK * angle),
+                *_rows(rig, bone, HEAD_CHANNELS, (1.0 - _NECK) * angle),
+            )
         if bone:
-            return (_control(rig, bone, channels, face, angle),)
+            return _rows(rig, bone, HEAD_CHANNELS, angle)
     why, remedy = "its objects have different origins", _CURSOR
     for objects in _head_objects(members, rig):
         obstacle = next(filter(None, (_obstacle(obj, face, members) for obj in objects)), None)
         if obstacle is None:
-            return tuple(_control(obj, "", channels, face, angle) for obj in objects)
+            return tuple(row for obj in objects for row in _rows(obj, "", HEAD_CHANNELS, angle))
         if rig is not None or objects[0] in members:  # what holds for a parent is no advice on the face
             why, remedy = obstacle
             if len(objects) > 1 and remedy == _ORIGIN:
@@ -139,54 +175,141 @@ def find_head(
     return ()
 
 
-def find_eyes(
-    members: list[Any], face: geometry.Face, profile: Profile, warnings: list[str]
-) -> tuple[RotationControl, ...]:
-    """Both eyes' bones, or none."""
+def eye_rows(members: list[Any], profile: Profile, warnings: list[str]) -> tuple[MapRow, ...]:
+    """The rows of both eyes' bones, or none."""
     rig = next((r for r in map(rig_of, members) if r is not None), None)
     if rig is None:
         return ()
     left, right = (_find_bone(rig, profile.bones[f"{side}_eye"], warnings) for side in ("left", "right"))
     if not left or not right:
         return ()
-    angle = math.radians(profile.full_angles["eye"])
+    angle = profile.full_angles["eye"]
     return (
-        _control(rig, left, ("leftEyeYaw", "leftEyePitch", "leftEyeRoll"), face, angle),
-        _control(rig, right, ("rightEyeYaw", "rightEyePitch", "rightEyeRoll"), face, angle),
+        *_rows(rig, left, ("leftEyeYaw", "leftEyePitch", "leftEyeRoll"), angle),
+        *_rows(rig, right, ("rightEyeYaw", "rightEyePitch", "rightEyeRoll"), angle),
     )
 
 
-def _control(obj: Any, bone: str, channels: tuple[str, str, str], face: geometry.Face, angle: float) -> RotationControl:
+def jaw_rows(
+    members: list[Any], face: geometry.Face, profile: Profile, wanted: Collection[str], warnings: list[str]
+) -> tuple[MapRow, ...]:
+    """The rows of the jaw's bone for those of the channels `wanted` that it can show; none without `jawOpen`."""
+    rig = next((r for r in map(rig_of, members) if r is not None), None)
+    if rig is None or "jawOpen" not in wanted:
+        return ()
+    bone = _find_bone(rig, profile.bones["jaw"], warnings)
+    if not bone:
+        return ()
+    ref, angle = ObjectRef.of(rig), profile.full_angles["jaw"]
+    rows = [MapRow("jawOpen", "TURN", ref, bone, PITCH, -angle)]
+    if "jawLeft" in wanted and "jawRight" in wanted:
+        rows.append(MapRow("jawLeft", "TURN", ref, bone, YAW, _JAW_ASIDE * angle, confidence=_GUESS))
+        rows.append(MapRow("jawRight", "TURN", ref, bone, YAW, -_JAW_ASIDE * angle, confidence=_GUESS))
+    if "jawForward" in wanted and not rig.data.bones[bone].use_connect:
+        forward = np.array(axes_of(rig, face)).reshape(3, 3)[:, 2]
+        scale = float(np.cbrt(abs(np.linalg.det(np.array(rig.matrix_world)[:3, :3])))) or 1.0
+        tall = float((face.high - face.low).max()) / scale
+        own = np.array(rig.data.bones[bone].matrix_local.to_3x3()).T @ forward * _JAW_FORWARD * tall
+        path = bone_path(bone, "location")
+        for i, gain in enumerate(own):
+            if abs(gain) > 0.01 * _JAW_FORWARD * tall and (path, i) not in driven_paths(rig):
+                rows.append(MapRow("jawForward", "PROPERTY", ref, path, i, float(gain), confidence=_GUESS))
+    return tuple(rows)
+
+
+def _rows(obj: Any, bone: str, channels: Sequence[str], degrees: float) -> tuple[MapRow, ...]:
+    """Rows of yaw, pitch and roll channels."""
+    return tuple(MapRow(c, "TURN", ObjectRef.of(obj), bone, axis, degrees) for axis, c in enumerate(channels))
+
+
+def find_turns(rows: Iterable[MapRow], face: geometry.Face) -> tuple[Turn, ...]:
+    """What rows of the kind TURN turn, bones above before those below. Raises FacescriptError (`target_gone`)."""
+    grouped: dict[tuple[ObjectRef, str], list[tuple[str, int, float]]] = {}
+    for row in rows:
+        if row.kind == "TURN" and row.gain != 0.0:
+            grouped.setdefault((row.object, row.name), []).append((row.channel, row.index, row.gain))
+    found: dict[tuple[ObjectRef, str], Turn] = {}
+    depths = {place: _depth(*place) for place in grouped}
+    for ref, bone in sorted(grouped, key=lambda place: depths[place]):
+        parts = tuple(grouped[ref, bone])
+        obj = ref.find()
+        above = _above(obj, bone, {c for c, _, _ in parts}, {b: t for (r, b), t in found.items() if r == ref})
+        found[ref, bone] = Turn(ref, bone, parts, axes_of(obj, face), above)
+    return tuple(found[place] for place in sorted(found, key=lambda place: depths[place]))
+
+
+def _depth(ref: ObjectRef, bone: str) -> int:
+    return len(ref.find().data.bones[bone].parent_recursive) if bone else -1
+
+
+def _above(rig: Any, bone: str, channels: set[str], turns: Mapping[str, Turn]) -> Turn | None:
+    """The next of the turned bones above that shares channels and carries the bone along with its turn."""
+    for one in _carriers(rig, bone) if bone else ():
+        if one in turns and channels & set(turns[one].channels):
+            return turns[one]
+    return None
+
+
+def _carriers(rig: Any, bone: str) -> Iterator[str]:
+    """The bones above, nearest first, as far as their turns come through to the bone as they are."""
+    one = rig.data.bones[bone]
+    while one.parent is not None and one.use_inherit_rotation and (one.name == bone or not _held(rig, one.name)):
+        one = one.parent
+        yield one.name
+
+
+def axes_of(obj: Any, face: geometry.Face) -> tuple[float, ...]:
+    """The character's axes in an object's own space, as `Turn` has them."""
     world = np.array(obj.matrix_world)[:3, :3]
     # Blender's habit, for faces that do not tell: forward is -Y, up is Z, in the object's own space.
     habit = world @ np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     habit = habit / np.linalg.norm(habit, axis=0)
     axes = geometry.local_axes(geometry.world_axes(face, habit), world)
-    return RotationControl(ObjectRef.of(obj), bone, channels, tuple(float(v) for v in axes.ravel()), angle)
+    return tuple(float(v) for v in axes.ravel())
 
 
-def _find_bone(rig: Any, names: Sequence[str], warnings: list[str]) -> str:
-    """The best named bone that a key can turn, or ""."""
+def _named(rig: Any, names: Sequence[str]) -> list[str]:
+    """The rig's bones of these names, best first."""
     by_name: dict[str, str] = {}
     for bone in rig.pose.bones:
         # mixamorig:Head, mixamorig9:Head: what stands before the colon is a namespace.
         by_name.setdefault(bone.name.rsplit(":", 1)[-1], bone.name)
     by_name.update({bone.name: bone.name for bone in rig.pose.bones})
-    found = [by_name[name] for name in names if name in by_name]
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _held(rig: Any, bone: str) -> bool:
+    """Whether a constraint turns a bone."""
+    constraints = rig.pose.bones[bone].constraints
+    return any(c.type in _ROTATES and not c.mute and c.influence > 0.0 for c in constraints)
+
+
+def _free(rig: Any, bones: Sequence[str]) -> list[str]:
+    """Those of the bones that neither a constraint nor a driver turns."""
+    driven = {path for path, _ in driven_paths(rig)}
+    paths = {b: bone_path(b, rotation_property(rig.pose.bones[b].rotation_mode, delta=False)[0]) for b in bones}
+    return [bone for bone in bones if paths[bone] not in driven and not _held(rig, bone)]
+
+
+def _find_bone(rig: Any, names: Sequence[str], warnings: list[str]) -> str:
+    """The best named bone that a key can turn, or ""."""
+    found = _named(rig, names)
     if not found:
         return ""
     if not editable(rig):
         warnings.append(f"{rig.name}: linked from another file, so its bones are left alone.")
         return ""
-    driven = {path for path, _ in driven_paths(rig)}
-    for name in found:
-        bone = rig.pose.bones[name]
-        path = bone_path(name, rotation_property(bone.rotation_mode, delta=False)[0])
-        held = any(c.type in _ROTATES and not c.mute and c.influence > 0.0 for c in bone.constraints)
-        if path not in driven and not held:
-            return name
+    free = _free(rig, found)
+    if free:
+        return free[0]
     warnings.append(f"{rig.name}: the bone {found[0]!r} is turned by a constraint or a driver and left alone.")
     return ""
+
+
+def _find_neck(rig: Any, head: str, names: Sequence[str]) -> str:
+    """The best named bone above the head that is free to take a share of its turns and carries it along, or ""."""
+    carriers = set(_carriers(rig, head))
+    return next((bone for bone in _free(rig, _named(rig, names)) if bone in carriers), "")
 
 
 def bone_path(bone: str, prop: str) -> str:

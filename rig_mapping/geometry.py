@@ -47,7 +47,8 @@ def _coordinates(data: Any, count: int) -> Array:
 
 
 def measure(obj: Any, keys: Mapping[str, str]) -> Face:
-    """Measure a mesh object with shape keys; `keys` maps channels to key names, not empty."""
+    """Measure a mesh object with shape keys; `keys` maps channels (or, for keys that show no one channel, any other
+    names) to key names, not empty."""
     blocks = obj.data.shape_keys.key_blocks
     count = len(obj.data.vertices)
     names = [n for n in _LANDMARKS if n in keys] or list(keys)[:6]
@@ -99,6 +100,14 @@ def join(faces: Iterable[Face]) -> Face:
         np.concatenate([f.lower for f in all_faces]),
         all_faces[0].handed,
     )
+
+
+def unmarked(objects: Iterable[Any]) -> Face:
+    """Where objects are that tell nothing of a face: not which way it looks, either."""
+    boxes = [box(obj) for obj in objects]
+    low, high = np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)
+    none = np.zeros((0, 3))
+    return Face(low, high, np.stack([low, high]), np.zeros(3), none, none, 1.0)
 
 
 def box(obj: Any) -> tuple[Array, Array]:

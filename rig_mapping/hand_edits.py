@@ -19,11 +19,10 @@ from .curves import Frames
 from .keys import SAME, Codes, Record
 from .planning import enum_codes
 from .records import Address
-from .references import key_path
 from .steps import Steps, finish
 from .targets import Target
 from .timeline import sample_poses
-from .tracks import datablocks, rotation_place
+from .tracks import datablocks, shown_channels
 
 # A beat was moved if at least this share of the channels that change at it have moved, all by the same distance.
 _MOST = 0.5
@@ -85,7 +84,7 @@ def find_steps(target: Target, shown: Performance, beats: Frames, spans: Floats)
     meant = eyes.fill(shown.poses)
     poses = {}
     for i, names in sorted(touched.items()):
-        values = sample_poses(target, [beats[i] + shift[i]])[0]
+        values = sample_poses(target, [beats[i] + shift[i]], meant[[i]])[0]
         yield
         names |= set(_GAZE) if names & set(_GAZE) else set()
         off = {n: float(values[INDEX[n]]) for n in sorted(names) if abs(values[INDEX[n]] - meant[i, INDEX[n]]) > _SEEN}
@@ -114,15 +113,9 @@ def _curves(target: Target) -> Iterator[tuple[tuple[str, ...], Any, Record | Non
 
 def _addresses(target: Target) -> dict[tuple[int, Address], tuple[str, ...]]:
     found: dict[tuple[int, Address], tuple[str, ...]] = {}
-    for mesh in target.meshes:
-        data = mesh.object.find().data.shape_keys
-        for row in mesh.rows:
-            place = (data.as_pointer(), (key_path(row.key), 0))
-            found[place] = (*found.get(place, ()), row.channel)
-    for control in (*target.head, *target.eyes):
-        obj, _, path, width = rotation_place(control)
-        for i in range(width):
-            found[obj.as_pointer(), (path, i)] = control.channels
+    for block, address, channels in shown_channels(target):
+        place = (block.as_pointer(), address)
+        found[place] = (*found.get(place, ()), *sorted(channels))
     return found
 
 

@@ -13,6 +13,7 @@ from . import blender_api as api
 from . import curve_data, life_records, records
 from .blender_api import Keys, Place
 from .curve_data import CurveData
+from .references import split_custom
 
 
 class Journal:
@@ -125,17 +126,22 @@ class Journal:
 
 def _owner(datablock: Any, path: str) -> tuple[Any, str]:
     # Names in brackets may hold dots; the property's own name after the last dot does not.
-    owner, _, prop = path.rpartition(".")
+    owner, prop = split_custom(path) or path.rpartition(".")[::2]
     return (datablock.path_resolve(owner) if owner else datablock), prop
 
 
+def _read(datablock: Any, path: str) -> Any:
+    owner, prop = _owner(datablock, path)
+    return owner[prop] if split_custom(path) else getattr(owner, prop)
+
+
 def get_property(datablock: Any, path: str, index: int) -> float:
-    """A number by its data path; `index` in its array, if it is one. Raises ValueError if it is not there.
+    """A number by its data path; `index` in its array, if it is one. Raises ValueError, AttributeError or KeyError if
+    it is not there.
 
     It is as it stands: without what the life layer adds to a property that nothing else animates.
     """
-    owner, prop = _owner(datablock, path)
-    value = getattr(owner, prop)
+    value = _read(datablock, path)
     standing = life_records.standing(datablock, path, index)
     if standing is not None:
         return standing
@@ -145,7 +151,11 @@ def get_property(datablock: Any, path: str, index: int) -> float:
 def set_property(datablock: Any, path: str, index: int, value: float) -> None:
     """Set what `get_property` gets."""
     owner, prop = _owner(datablock, path)
-    if hasattr(getattr(owner, prop), "__len__"):
-        getattr(owner, prop)[index] = value
+    old = _read(datablock, path)
+    if hasattr(old, "__len__"):
+        old[index] = value
+    elif split_custom(path):
+        # A custom property keeps its type: an int stays one.
+        owner[prop] = type(old)(value)
     else:
-        setattr(owner, prop, value)
+        setattr(owner, prop, type(old)(value))

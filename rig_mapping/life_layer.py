@@ -20,18 +20,21 @@ from mathutils import Matrix
 from ..performance import FacescriptError
 from . import blender_api as api
 from . import keys, life, life_records, planning, profiles, timeline
-from .controls import RotationControl, from_matrix, to_matrix
+from .controls import Turn, from_matrix, to_matrix
 from .curves import Array, Curve, evaluate
 from .journal import get_property, set_property
 from .life import FULL, Amounts, smooth_curve
 from .life_records import NO_TAKE, LifeRecord, Take, find_track
+from .mapping import YAW
 from .records import Address
-from .references import key_path
 from .steps import Steps, finish
-from .targets import KeyRow, MeshKeys, Target
-from .tracks import datablocks, outer, rotation_place
+from .targets import Target
+from .tracks import NumberPlace, datablocks, limits, number_places, outer, own_turns, rotation_place
 
 NAME = "Facescript Life"
+
+# What Combine multiplies rather than adds (`nlaevalchan_detect_mix_mode`); nothing of life is a size.
+_SCALED = ("scale",)
 
 # Frames that are sampled in one step.
 _CHUNK = 40
@@ -85,12 +88,11 @@ def add_steps(
     if end - start < 2:
         raise FacescriptError("bad_range", f"Frames {start} to {end} are too few for life.", "Choose more frames.")
     rate = timeline.scene_fps() if fps is None else fps
-    angles = profiles.get(target.profile).full_angles
     samples = []
     for first in range(start, end + 1, _CHUNK):
         samples.append(timeline.sample_poses(target, np.arange(first, min(first + _CHUNK, end + 1))))
         yield
-    curves = life.layer(np.concatenate(samples), start, rate, seed, amounts, angles["head"], angles["eye"])
+    curves = life.layer(np.concatenate(samples), start, rate, seed, amounts, *_full_angles(target))
     yield
     curves = {name: curve for name, curve in curves.items() if name in target.covered}
     layouts = []
@@ -113,6 +115,15 @@ def add_steps(
         curves=sum(len(layout.curves) for layout in layouts),
         keys=sum(len(curve.frames) for layout in layouts for _, curve in layout.curves.values()),
     )
+
+
+def _full_angles(target: Target) -> tuple[float, float]:
+    """Degrees for a coefficient of 1 of the head's and of the eyes' yaw."""
+    found = []
+    for turns, usual in ((target.head, "head"), (target.eyes, "eye")):
+        gains = [np.degrees(np.abs(turn.gains[YAW]).max()) for turn in turns[-1:]]
+        found.append(float(gains[0]) if gains and gains[0] > 1.0 else profiles.get().full_angles[usual])
+    return found[0], found[1]
 
 
 def remove(target: Target) -> bool:
@@ -193,52 +204,48 @@ def _lay_out(target: Target, curves: Mapping[str, Curve]) -> Iterator[_Layout]:
         made: dict[Address, tuple[str, Curve]] = {}
         before: dict[Address, float] = {}
         present = {a: c for a, c in api.fcurve_table(api.find_place(block)).items() if not c.mute}
-        for mesh in target.meshes:
-            if mesh.object.find().data.shape_keys == block:
-                _lay_shapes(block, mesh, curves, present, made, before)
-        for control in (*target.head, *target.eyes):
-            if control.object.find() == block:
-                _lay_rotation(block, control, curves, present, made, before)
+        for place in number_places(target):
+            if place.datablock == block and not place.path.endswith(_SCALED):
+                _lay_number(place, curves, present, made, before)
+        for turn in target.turns:
+            if turn.object.find() == block:
+                _lay_turn(block, turn, curves, present, made, before)
         yield _Layout(block, made, before)
 
 
-def _lay_shapes(
-    block: Any,
-    mesh: MeshKeys,
+def _lay_number(
+    place: NumberPlace,
     curves: Mapping[str, Curve],
     present: Mapping[Address, Any],
     made: dict[Address, tuple[str, Curve]],
     before: dict[Address, float],
 ) -> None:
-    by_key: dict[str, list[KeyRow]] = {}
-    for row in mesh.rows:
-        if row.channel in curves and row.gain != 0.0:
-            by_key.setdefault(row.key, []).append(row)
-    for key, rows in by_key.items():
-        frames = np.unique(np.concatenate([curves[row.channel].frames for row in rows]))
-        values = np.sum([row.gain * evaluate(curves[row.channel], frames) for row in rows], axis=0)
-        address = (key_path(key), 0)
-        if address in present:
-            values = values + _default()
-        else:
-            before[address] = get_property(block, *address)
-            shape = block.key_blocks[key]
-            values = np.clip(values + before[address], shape.slider_min, shape.slider_max)
-        made[address] = (NAME, smooth_curve(frames, values))
+    parts = [(gain, curves[channel]) for channel, gain in place.number.parts if channel in curves]
+    if not parts:
+        return
+    frames = np.unique(np.concatenate([curve.frames for _, curve in parts]))
+    values = np.sum([gain * evaluate(curve, frames) for gain, curve in parts], axis=0)
+    block, address = place.datablock, place.address
+    if address in present:
+        values = values + (_default() if block.id_type == "KEY" else life_records.default_of(block, *address))
+    else:
+        before[address] = get_property(block, *address)
+        values = np.clip(values + before[address], *limits(place))
+    made[address] = (NAME, smooth_curve(frames, values))
 
 
-def _lay_rotation(
+def _lay_turn(
     block: Any,
-    control: RotationControl,
+    turn: Turn,
     curves: Mapping[str, Curve],
     present: Mapping[Address, Any],
     made: dict[Address, tuple[str, Curve]],
     before: dict[Address, float],
 ) -> None:
-    moving = [curves[channel] for channel in control.channels if channel in curves]
+    moving = [curves[channel] for channel in turn.channels if channel in curves]
     if not moving:
         return
-    _, mode, path, width = rotation_place(control)
+    _, mode, path, width = rotation_place(turn)
     addresses = [(path, i) for i in range(width)]
     keyed = [address in present for address in addresses]
     frames = np.unique(np.concatenate([curve.frames for curve in moving]))
@@ -248,17 +255,17 @@ def _lay_rotation(
         inside = np.concatenate([*own, frames[:0]])
         frames = np.union1d(frames, inside[(inside > frames[0]) & (inside < frames[-1])]).astype(np.int64)
     rows = [[_shown(block, a, present, float(f)) for a in addresses] for f in frames]
-    coefficients = np.zeros((len(frames), 3))
-    for i, channel in enumerate(control.channels):
+    coefficients = np.zeros((len(frames), len(turn.channels)))
+    for i, channel in enumerate(turn.channels):
         if channel in curves:
             coefficients[:, i] = evaluate(curves[channel], frames)
-    front = outer(control, frames)
-    turns = front @ control.turns(coefficients) @ np.swapaxes(front, 1, 2)
+    front = outer(turn, frames)
+    turns = front @ own_turns(turn, coefficients) @ np.swapaxes(front, 1, 2)
     values = _quaternions(turns, rows, any(keyed)) if mode == "QUATERNION" else _angles(turns, rows, keyed, mode)
     for address, column, standing, fixed in zip(addresses, values.T, rows[0], keyed, strict=True):
         if not fixed:
             before[address] = standing
-        made[address] = (control.bone or "Delta Transforms", smooth_curve(frames, column))
+        made[address] = (turn.bone or "Delta Transforms", smooth_curve(frames, column))
 
 
 def _shown(block: Any, address: Address, present: Mapping[Address, Any], frame: float) -> float:
@@ -268,8 +275,8 @@ def _shown(block: Any, address: Address, present: Mapping[Address, Any], frame: 
 def _quaternions(turns: Array, rows: list[list[float]], keyed: bool) -> Array:
     """The layer's quaternions (N, 4): the turns alone in front of keyed rotations, else turned standing ones."""
     values: list[list[float]] = []
-    for turn, row in zip(turns, rows, strict=True):
-        shown = Matrix(turn.tolist()) if keyed else Matrix(turn.tolist()) @ to_matrix(row, "QUATERNION")
+    for one, row in zip(turns, rows, strict=True):
+        shown = Matrix(one.tolist()) if keyed else Matrix(one.tolist()) @ to_matrix(row, "QUATERNION")
         values.append(from_matrix(shown, "QUATERNION", values[-1] if values else None))
     return np.array(values)
 
@@ -277,8 +284,8 @@ def _quaternions(turns: Array, rows: list[list[float]], keyed: bool) -> Array:
 def _angles(turns: Array, rows: list[list[float]], keyed: list[bool], mode: str) -> Array:
     """The layer's Euler or axis angles (N, width): what has to be added to keyed ones, or all of those that are not."""
     values = []
-    for turn, row in zip(turns, rows, strict=True):
-        whole = from_matrix(Matrix(turn.tolist()) @ to_matrix(row, mode), mode, row)
+    for one, row in zip(turns, rows, strict=True):
+        whole = from_matrix(Matrix(one.tolist()) @ to_matrix(row, mode), mode, row)
         values.append([w - r if fixed else w for w, r, fixed in zip(whole, row, keyed, strict=True)])
     return np.array(values)
 
@@ -394,5 +401,5 @@ def _put_back(block: Any, before: Mapping[Address, float]) -> None:
             continue  # it was keyed since
         try:
             set_property(block, *address, value)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, KeyError):
             continue  # the key or the bone is gone

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from mathutils import Quaternion
 from . import blender_api as api
 from .life import FULL, Amounts
 from .records import Address
+from .references import split_custom
 
 PROPERTY = "facescript_life"
 
@@ -93,29 +94,42 @@ def standing(datablock: Any, path: str, index: int) -> float | None:
     return None if record is None else record.before.get((path, index))
 
 
-def without(datablock: Any, path: str, width: int) -> list[float]:
+def without(datablock: Any, path: str, indices: Sequence[int] | None) -> list[float]:
     """A property as it stands now, keyed or not, without what the layer adds to it at the current frame.
 
-    `width` numbers, of an array or 1.
+    The numbers at `indices` of an array, or the property's one number.
     """
     shown = datablock.path_resolve(path)
-    values = [float(value) for value in shown] if width > 1 else [float(shown)]
+    chosen = [0] if indices is None else indices
+    values = [float(shown)] if indices is None else [float(shown[i]) for i in chosen]
     track, record = find_track(datablock), load(datablock)
     scene: Any = bpy.context.scene
     if track is None or record is None or track.mute:
         return values
     curves = {c.array_index: c for strip in track.strips for c in api.strip_fcurves(strip) if c.data_path == path}
-    if len(curves) < width:
+    if not set(chosen) <= set(curves):
         return values
-    added = [float(curves[i].evaluate(scene.frame_current)) for i in range(width)]
-    before = [record.before.get((path, i)) for i in range(width)]
+    added = [float(curves[i].evaluate(scene.frame_current)) for i in chosen]
+    before = [record.before.get((path, i)) for i in chosen]
     if path.endswith("quaternion"):
         turn = Quaternion(added)
         standing = [value for value in before if value is not None]
-        if len(standing) == width:
+        if len(standing) == len(before):
             turn = turn @ Quaternion(standing).inverted()
         own: Any = turn.inverted() @ Quaternion(values)
         return [own.w, own.x, own.y, own.z]
-    default = record.default if datablock.id_type == "KEY" else 0.0
-    bases = [default if value is None else value for value in before]
+    defaults = [record.default if datablock.id_type == "KEY" else default_of(datablock, path, i) for i in chosen]
+    bases = [default if value is None else value for default, value in zip(defaults, before, strict=True)]
     return [value - (more - base) for value, more, base in zip(values, added, bases, strict=True)]
+
+
+def default_of(datablock: Any, path: str, index: int) -> float:
+    """What Blender takes for a number's default: its property's, or what a custom property's settings say."""
+    custom = split_custom(path)
+    if custom:
+        owner = datablock.path_resolve(custom[0]) if custom[0] else datablock
+        default = owner.id_properties_ui(custom[1]).as_dict().get("default", 0.0)
+        return float(default[index] if isinstance(default, (list, tuple)) else default)
+    parent, _, name = path.rpartition(".")
+    prop: Any = (datablock.path_resolve(parent) if parent else datablock).bl_rna.properties[name]
+    return float(prop.default_array[index] if prop.is_array else prop.default)

@@ -7,6 +7,7 @@ It is what matching finds, what the editor changes, and what is kept in the file
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,3 +54,45 @@ class Mapping:
 
     profile: str
     rows: tuple[MapRow, ...]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of the rig, a shape key's value or any other, with all channels that it shows.
+
+    It is `offset` + the sum of gain x coefficient over `parts` (channel, gain), kept within [`low`, `high`]; the other
+    fields are those of `MapRow`.
+    """
+
+    kind: Kind
+    object: ObjectRef
+    name: str
+    index: int
+    parts: tuple[tuple[str, float], ...]
+    offset: float
+    low: float
+    high: float
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels that it shows."""
+        return tuple(channel for channel, _ in self.parts)
+
+
+def numbers(rows: Iterable[MapRow]) -> tuple[Number, ...]:
+    """The numbers that rows of the kinds KEY and PROPERTY lead to, each once, in order; the first row of a number says
+    its offset and limits. Gains of 0 are left out."""
+    grouped: dict[tuple[Kind, ObjectRef, str, int], list[MapRow]] = {}
+    for row in rows:
+        if row.kind != "TURN" and row.gain != 0.0:
+            grouped.setdefault((row.kind, row.object, row.name, row.index), []).append(row)
+    found = []
+    for (kind, obj, name, index), group in grouped.items():
+        gains: dict[str, float] = {}
+        for row in group:
+            gains[row.channel] = gains.get(row.channel, 0.0) + row.gain
+        first = group[0]
+        parts = tuple((channel, gain) for channel, gain in gains.items() if gain != 0.0)
+        if parts:
+            found.append(Number(kind, obj, name, index, parts, first.offset, first.low, first.high))
+    return tuple(found)

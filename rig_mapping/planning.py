@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -264,7 +264,7 @@ def _pinned(curve: Curve, beats: Frames, hand: Floats, style: Style) -> Curve:
     if not extra.size:
         return curve
     frames = np.union1d(curve.frames, extra)
-    return make_curve(frames, evaluate(curve, frames), style)
+    return make_curve(frames, evaluate(curve, frames), replace(style, interpolation=curve.interpolation))
 
 
 def without_ours(address: Address, curve: Any, old: Record, codes: Codes) -> Edit:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
 from ..performance import FacescriptError
+
+_CUSTOM = re.compile(r'(.*)\["((?:[^"\\]|\\.)*)"\]')
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,24 @@ def driven_paths(datablock: Any) -> set[tuple[str, int]]:
 def key_path(name: str) -> str:
     """The data path of a shape key's value, from its Key datablock."""
     return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+
+
+def split_custom(path: str) -> tuple[str, str] | None:
+    """The data path of what has a custom property, and the property's name; None if a path leads to none."""
+    found = _CUSTOM.fullmatch(path)
+    return (found[1], bpy.utils.unescape_identifier(found[2])) if found else None
+
+
+def resolve(obj: Any, name: str, index: int) -> tuple[Any, str] | None:
+    """The datablock and the data path from it of a number that `name` leads to from an object, such as
+    `pose.bones["jaw"].location`, `["smile"]` or `data["smile"]`; None if there is none."""
+    block, path = obj, name
+    if name.startswith(("data.", "data[")) and obj.data is not None:
+        block, path = obj.data, name.removeprefix("data").removeprefix(".")
+    try:
+        value = block.path_resolve(path)
+        number = value[index] if hasattr(value, "__len__") else value
+        float(number)
+    except (ValueError, TypeError, IndexError, KeyError):
+        return None
+    return block, path

@@ -46,7 +46,7 @@ def load(datablock: Any) -> SlotRecord:
 def _there(datablock: Any, address: Address) -> bool:
     try:
         get_property(datablock, *address)
-    except (ValueError, AttributeError, IndexError):
+    except (ValueError, AttributeError, IndexError, KeyError):
         return False
     return True
 

@@ -3,69 +3,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
 from ..performance import BLEND_SHAPES, CHANNELS, HEAD_CHANNELS, FacescriptError
-from . import controls, geometry
-from .characters import FaceMesh, Finder, rig_of, root_of
-from .controls import RotationControl
-from .profiles import DEFAULT, Profile, get
-from .references import ObjectRef, driven_paths, editable, key_path
+from . import controls, drivers, geometry
+from .characters import FaceMesh, Finder, MatchedRow, key_names, landmarks, rig_of, root_of
+from .controls import Turn
+from .mapping import Mapping, MapRow, Number, numbers
+from .profiles import DEFAULT, get
+from .references import ObjectRef, driven_paths, editable, key_path, resolve
 
 EYE_ANGLES: tuple[str, ...] = tuple(c.name for c in CHANNELS if c.is_angle and c.name not in HEAD_CHANNELS)
 EYE_LOOKS: tuple[str, ...] = tuple(name for name in BLEND_SHAPES if name.startswith("eyeLook"))
 
+# How sure a control's row is, of how sure its key is.
+_FOLLOWED = 0.95
 # What can be selected near a face without meaning it.
 _NEVER = ("CAMERA", "LIGHT", "LIGHT_PROBE", "SPEAKER")
 
-
-@dataclass(frozen=True)
-class KeyRow:
-    """A channel's part in a shape key: value of `key` = sum of `gain` x coefficient."""
-
-    channel: str
-    key: str
-    gain: float
+# Finds the mapping that is kept with a character, given its objects.
+Stored = Callable[[list[Any]], Mapping | None]
 
 
 @dataclass(frozen=True)
 class MeshKeys:
-    """A mesh object and the rows of its shape keys that can be animated."""
+    """A mesh object of the face, and what its shape keys show, whatever moves them: (channel, key)."""
 
     object: ObjectRef
-    rows: tuple[KeyRow, ...]
+    keys: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Target:
     """One character's face, by names: it stays valid through undo, and says so when an object is gone.
 
-    `covered`: the channels that it shows, in order; `missing`: those that nothing on it shows. `head` and `eyes`
-    are empty if nothing turns them. `warnings` are sentences for the user.
+    `profile`: the id of the family of rigs that it belongs to. `mapping`: all rows that are written, and `numbers` and
+    `turns`, what they lead to. `owner`: the object that the face's settings are kept on. `covered`: the channels that
+    it shows, in order; `missing`: those that nothing on it shows. `warnings` are sentences for the user.
     """
 
     name: str
     profile: str
+    mapping: Mapping
+    owner: ObjectRef
     meshes: tuple[MeshKeys, ...]
-    head: tuple[RotationControl, ...]
-    eyes: tuple[RotationControl, ...]
+    numbers: tuple[Number, ...]
+    turns: tuple[Turn, ...]
     covered: tuple[str, ...]
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def head(self) -> tuple[Turn, ...]:
+        """What turns the head, the neck first; empty if nothing does."""
+        return tuple(turn for turn in self.turns if set(turn.channels) & set(HEAD_CHANNELS))
 
-def find_target(obj: Any, profile_id: str = DEFAULT) -> Target:
+    @property
+    def eyes(self) -> tuple[Turn, ...]:
+        """What turns the eyes, other than shape keys; empty if nothing does."""
+        return tuple(turn for turn in self.turns if set(turn.channels) & set(EYE_ANGLES))
+
+
+def find_target(obj: Any, stored: Stored | None = None) -> Target:
     """The face of the character that `obj` (a bpy Object, usually the active one, or None) belongs to.
 
     `obj` is a mesh of the face, another part of the character, its armature, its parent, or an object in its
-    collection that touches it. Brings the scene up to date, so do not call it while drawing.
+    collection that touches it. A mapping that `stored` finds with the character is used as it is, but for what is not
+    there any more; else the names of its shape keys and bones are matched. Brings the scene up to date, so do not call
+    it while drawing.
     Raises FacescriptError: `no_object`, `wrong_type`, `no_face`, `no_shape_keys`, `no_arkit_keys`,
-    `several_faces`, `linked`, `absolute_keys`, `driven_keys`.
+    `several_faces`, `linked`, `absolute_keys`, `driven_keys`, `empty_mapping`.
     """
-    profile = get(profile_id)
     if obj is None:
         raise FacescriptError("no_object", "No object is selected.", "Click the character's face first.")
     if obj.type in _NEVER:
@@ -73,13 +85,31 @@ def find_target(obj: Any, profile_id: str = DEFAULT) -> Target:
         raise FacescriptError("wrong_type", f"{obj.name!r} is a {kind}, not a face.", "Select the character's face.")
     context: Any = bpy.context
     context.view_layer.update()
-    finder = Finder(_scene_objects(obj), profile)
+    objects = _scene_objects(obj)
+    finder = Finder(objects)
+    parts = _parts(obj, finder)
+    members = [part.obj for part in parts] or finder.kin(obj)
+    mapping = stored(members) if stored is not None else None
+    if mapping is not None:
+        return _as_stored(members, parts, mapping)
+    if not parts:
+        raise _no_face(obj)
+    return _as_matched(parts, objects)
+
+
+def measure(target: Target) -> geometry.Face:
+    """Where a target's face is now and which way it looks. Raises FacescriptError (`target_gone`)."""
+    if not target.meshes:
+        return geometry.unmarked([target.owner.find()])
+    return geometry.join(geometry.measure(mesh.object.find(), landmarks(mesh.keys)) for mesh in target.meshes)
+
+
+def _parts(obj: Any, finder: Finder) -> tuple[FaceMesh, ...]:
+    """The meshes of the face that an object belongs to; none if no name of a shape key matches."""
     seed = finder.face(obj)
     if seed is not None:
-        return _make(finder.character(seed), profile)
+        return finder.character(seed)
     characters = finder.related(obj)
-    if not characters:
-        raise _no_face(obj)
     if len(characters) > 1:
         names = ", ".join(repr(c[0].obj.name) for c in characters[:4])
         raise FacescriptError(
@@ -87,7 +117,7 @@ def find_target(obj: Any, profile_id: str = DEFAULT) -> Target:
             f"{obj.name!r} belongs to {len(characters)} faces: {names}.",
             "Select one of them.",
         )
-    return _make(characters[0], profile)
+    return characters[0] if characters else ()
 
 
 def _scene_objects(obj: Any) -> list[Any]:
@@ -120,95 +150,210 @@ def _no_face(obj: Any) -> FacescriptError:
     )
 
 
-def _read_mesh(part: FaceMesh, profile: Profile, warnings: list[str]) -> MeshKeys:
-    """The rows of one mesh that can be animated, with what to say about the others."""
-    data = part.obj.data.shape_keys
-    driven = {path for path, _ in driven_paths(data)}
-    rows: list[KeyRow] = []
-    skipped: list[str] = []
-    muted: list[str] = []
-    narrow: list[str] = []
-    for channel, shapes in profile.channels.items():
-        for shape in shapes:
-            for key in part.match.keys.get(shape.name, ()):
-                block = data.key_blocks[key]
-                if key_path(key) in driven:
-                    skipped.append(key)
-                    continue
-                if block.mute:
-                    muted.append(key)
-                if not (block.slider_min <= 0.0 and block.slider_max >= shape.gain - 1e-6):
-                    narrow.append(key)
-                rows.append(KeyRow(channel, key, shape.gain))
-    name = part.obj.name
-    for keys, says in (
-        (skipped, "driven by a driver and left alone"),
+def _as_matched(parts: tuple[FaceMesh, ...], objects: list[Any]) -> Target:
+    """The target that names of shape keys and bones lead to."""
+    warnings: list[str] = []
+    usable = [part for part in parts if editable(part.obj.data.shape_keys)]
+    if not usable:
+        raise FacescriptError(
+            "linked",
+            f"The shape keys of {parts[0].obj.name!r} are linked from another file and cannot be animated here.",
+            "Make the object's mesh local, or make a library override of the mesh too, not only of the object.",
+        )
+    _refuse_absolute(part.obj for part in usable)
+    fixed = [part.obj.name for part in parts if part not in usable]
+    if fixed:
+        warnings.append(f"{_list(fixed)}: linked from another file and left alone.")
+    rows = _key_rows(usable, objects, warnings)
+    if not rows:
+        raise FacescriptError(
+            "driven_keys",
+            f"All facial shape keys of {parts[0].obj.name!r} are driven by drivers.",
+            "Remove the drivers, or use a copy of the face without its control rig.",
+        )
+    profile = get(DEFAULT)
+    face = geometry.join(part.face for part in parts)
+    members = [part.obj for part in parts]
+    rows += controls.head_rows(members, face, profile, warnings)
+    if not any(row.channel in EYE_LOOKS for part in parts for row in part.match.rows):
+        # The two say the same thing: eye bones only where no shape turns the eyes.
+        rows += controls.eye_rows(members, profile, warnings)
+    keyed = {row.channel for part in parts for row in part.match.rows}
+    rows += controls.jaw_rows(members, face, profile, [c for c in BLEND_SHAPES if c not in keyed], warnings)
+    meshes = tuple(_mesh_keys(part) for part in usable)
+    return _make(members, meshes, face, Mapping(profile.id, tuple(rows)), warnings)
+
+
+def _as_stored(members: list[Any], parts: tuple[FaceMesh, ...], mapping: Mapping) -> Target:
+    """The target of a mapping that is kept with the character."""
+    warnings: list[str] = []
+    rows = [row for row in mapping.rows if _is_there(row, warnings)]
+    if not rows:
+        raise FacescriptError(
+            "empty_mapping",
+            f"The mapping of {members[0].name!r} has no row that can be written.",
+            "Add rows to the mapping, or go back to the automatic one.",
+        )
+    keys: dict[ObjectRef, list[tuple[str, str]]] = {}
+    for row in rows:
+        if row.kind == "KEY":
+            keys.setdefault(row.object, []).append((row.channel, row.name))
+    found = {ref: ref.find() for ref in keys}
+    _refuse_absolute(found.values())
+    known = {ObjectRef.of(part.obj): part for part in parts}
+    meshes = tuple(_mesh_keys(part) for part in parts)
+    meshes += tuple(MeshKeys(ref, tuple(pairs)) for ref, pairs in keys.items() if ref not in known)
+    faces = [part.face for part in parts]
+    faces += [geometry.measure(found[ref], landmarks(pairs)) for ref, pairs in keys.items() if ref not in known]
+    face = geometry.join(faces) if faces else geometry.unmarked(members)
+    return _make(members, meshes, face, Mapping(mapping.profile, tuple(rows)), warnings)
+
+
+def _mesh_keys(part: FaceMesh) -> MeshKeys:
+    return MeshKeys(ObjectRef.of(part.obj), tuple((row.channel, row.key) for row in part.match.rows))
+
+
+def _is_there(row: MapRow, warnings: list[str]) -> bool:
+    """Whether what a row leads to is there and can be keyed; if not, a warning says so."""
+    says = _obstacle(row)
+    if says:
+        warnings.append(f"{row.object.name}: {row.name or row.channel} - {says}.")
+    return not says
+
+
+def _obstacle(row: MapRow) -> str:
+    """Why a row cannot be written, or ""."""
+    try:
+        obj = row.object.find()
+    except FacescriptError:
+        return "the object is not there any more"
+    if row.kind == "TURN":
+        if row.name and (obj.pose is None or row.name not in obj.pose.bones):
+            return "the bone is not there any more"
+        return "" if editable(obj) else "linked from another file and left alone"
+    place = resolve(obj, row.name, row.index) if row.kind == "PROPERTY" else None
+    if row.kind == "KEY" and row.name in key_names(obj):
+        place = obj.data.shape_keys, key_path(row.name)
+    if place is None:
+        return "the number is not there any more" if row.kind == "PROPERTY" else "the shape key is not there any more"
+    if not editable(place[0]):
+        return "linked from another file and left alone"
+    return "driven by a driver and left alone" if (place[1], row.index) in driven_paths(place[0]) else ""
+
+
+def _key_rows(parts: Iterable[FaceMesh], objects: list[Any], warnings: list[str]) -> list[MapRow]:
+    """The rows that show the parts' keys, of the keys themselves or of the controls that drive them, with what to say
+    about the others."""
+    matched = [(part, row) for part in parts for row in part.match.rows]
+    driven = {part.obj: driven_paths(part.obj.data.shape_keys) for part, _ in matched}
+    free = [(key_path(row.key), 0) not in driven[part.obj] for part, row in matched]
+    asked = [drivers.Wanted(part.obj, row.key, row.gain) for part, row in matched]
+    found = drivers.follow([one for one, is_free in zip(asked, free, strict=True) if not is_free], objects)
+    rows: dict[tuple[str, ObjectRef, str, int], MapRow] = {}
+    left: list[tuple[FaceMesh, MatchedRow]] = []
+    for (part, row), one, is_free in zip(matched, asked, free, strict=True):
+        if is_free:
+            made = MapRow(row.channel, "KEY", ObjectRef.of(part.obj), row.key, gain=row.gain, confidence=row.confidence)
+        elif one in found:
+            made = _control_row(row, found[one])
+        else:
+            left.append((part, row))
+            continue
+        # The lashes' blink is driven by what drives the lids'.
+        rows.setdefault((made.channel, made.object, made.name, made.index), made)
+    shown = {
+        (row.channel, part.obj.data.shape_keys, key_path(row.key)) for part, row in matched if (part, row) not in left
+    }
+    for part in parts:
+        keys = [row.key for other, row in left if other is part and not _copies(part.obj, row, shown)]
+        if keys:
+            warnings.append(f"{part.obj.name}: {_list(keys)} - {'driven by a driver and left alone'}.")
+        for shape_name, rivals in part.match.ambiguous.items():
+            taken = part.match.taken.get(shape_name)
+            says = f"{taken} is used" if taken else "none is used"
+            warnings.append(f"{part.obj.name}: {_list(list(rivals))} could all be {shape_name}; {says}.")
+    return list(rows.values())
+
+
+def _copies(obj: Any, row: MatchedRow, shown: set[tuple[str, Any, str]]) -> bool:
+    """Whether a driven key follows another part's key that shows the same channel."""
+    return any((row.channel, block, path) in shown for block, path in drivers.sources(obj, row.key))
+
+
+def _control_row(row: MatchedRow, control: drivers.Control) -> MapRow:
+    return MapRow(
+        row.channel,
+        "PROPERTY",
+        ObjectRef.of(control.object),
+        control.name,
+        control.index,
+        gain=control.gain,
+        offset=control.rest,
+        low=control.low,
+        high=control.high,
+        confidence=row.confidence * _FOLLOWED,
+    )
+
+
+def _tell_unseen(mesh: Any, keys: list[Number], warnings: list[str]) -> None:
+    """Say what keeps a mesh's animated keys from being seen in full."""
+    muted, narrow = [], []
+    for number in keys:
+        block = mesh.data.shape_keys.key_blocks[number.name]
+        gains = [0.0, *(gain for _, gain in number.parts)]
+        ends = [min(max(number.offset + end, number.low), number.high) for end in (min(gains), max(gains))]
+        muted += [number.name] if block.mute else []
+        if not (block.slider_min <= ends[0] + 1e-6 and block.slider_max >= ends[1] - 1e-6):
+            narrow.append(number.name)
+    for names, says in (
         (muted, "muted, so nothing of them is seen"),
         (narrow, "limited by their range, so values are cut off"),
     ):
-        if keys:
-            warnings.append(f"{name}: {_list(keys)} - {says}.")
-    if part.obj.data.users - int(part.obj.data.use_fake_user) > 1:
-        warnings.append(f"{name}: its mesh is used by other objects too, which move with it.")
-    if part.obj.show_only_shape_key:
-        warnings.append(f"{name}: one shape key is pinned, so no animation of them is seen. Unpin it.")
-    for shape_name, rivals in part.match.ambiguous.items():
-        taken = part.match.keys.get(shape_name)
-        says = f"{taken[0]} is used" if taken else "none is used"
-        warnings.append(f"{name}: {_list(list(rivals))} could all be {shape_name}; {says}.")
-    return MeshKeys(ObjectRef.of(part.obj), tuple(rows))
+        if names:
+            warnings.append(f"{mesh.name}: {_list(names)} - {says}.")
+    if mesh.data.users - int(mesh.data.use_fake_user) > 1:
+        warnings.append(f"{mesh.name}: its mesh is used by other objects too, which move with it.")
+    if mesh.show_only_shape_key:
+        warnings.append(f"{mesh.name}: one shape key is pinned, so no animation of them is seen. Unpin it.")
+
+
+def _refuse_absolute(meshes: Iterable[Any]) -> None:
+    for obj in meshes:
+        if not obj.data.shape_keys.use_relative:
+            raise FacescriptError(
+                "absolute_keys", f"The shape keys of {obj.name!r} are absolute.", "Turn Relative on in Shape Keys."
+            )
 
 
 def _list(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def _make(parts: tuple[FaceMesh, ...], profile: Profile) -> Target:
-    warnings: list[str] = []
-    fixed = [p for p in parts if not editable(p.obj.data.shape_keys)]
-    if len(fixed) == len(parts):
-        raise FacescriptError(
-            "linked",
-            f"The shape keys of {parts[0].obj.name!r} are linked from another file and cannot be animated here.",
-            "Make the object's mesh local, or make a library override of the mesh too, not only of the object.",
-        )
-    if fixed:
-        warnings.append(f"{_list([p.obj.name for p in fixed])}: linked from another file and left alone.")
-    usable = [p for p in parts if editable(p.obj.data.shape_keys)]
-    absolute = [p.obj.name for p in usable if not p.obj.data.shape_keys.use_relative]
-    if absolute:
-        raise FacescriptError(
-            "absolute_keys",
-            f"The shape keys of {absolute[0]!r} are absolute.",
-            "Turn Relative on in Shape Keys.",
-        )
-    meshes = tuple(_read_mesh(p, profile, warnings) for p in usable)
-    if not any(m.rows for m in meshes):
-        raise FacescriptError(
-            "driven_keys",
-            f"All facial shape keys of {parts[0].obj.name!r} are driven by drivers.",
-            "Remove the drivers, or use a copy of the face without its control rig.",
-        )
-    shown = {row.channel for m in meshes for row in m.rows}
-    face = geometry.join(p.face for p in parts)
-    members = [p.obj for p in parts]
-    head = controls.find_head(members, face, profile, warnings)
-    looks = any(shape in p.match.keys for p in parts for shape in EYE_LOOKS)
-    # The two say the same thing: eye bones only where no shape turns the eyes.
-    eyes = () if looks else controls.find_eyes(members, face, profile, warnings)
-    shown |= {c for control in (*head, *eyes) for c in control.channels}
+def _make(
+    members: list[Any], meshes: tuple[MeshKeys, ...], face: geometry.Face, mapping: Mapping, warnings: list[str]
+) -> Target:
+    found = numbers(mapping.rows)
+    by_mesh: dict[ObjectRef, list[Number]] = {}
+    for number in found:
+        if number.kind == "KEY":
+            by_mesh.setdefault(number.object, []).append(number)
+    for mesh in meshes:
+        _tell_unseen(mesh.object.find(), by_mesh.get(mesh.object, []), warnings)
+    shown = {row.channel for row in mapping.rows if row.gain != 0.0}
     missing = [c.name for c in CHANNELS if c.name not in shown]
-    if looks:
+    if shown & set(EYE_LOOKS):
         missing = [c for c in missing if c not in EYE_ANGLES]
-    elif eyes:
+    elif shown & set(EYE_ANGLES):
         missing = [c for c in missing if c not in EYE_LOOKS]
-    rig = rig_of(members[0])
+    rig = next((r for r in map(rig_of, members) if r is not None), None)
     return Target(
         name=(rig or root_of(members[0])).name,
-        profile=profile.id,
-        meshes=tuple(m for m in meshes if m.rows),
-        head=head,
-        eyes=eyes,
+        profile=mapping.profile,
+        mapping=mapping,
+        owner=meshes[0].object if meshes else ObjectRef.of(rig or members[0]),
+        meshes=meshes,
+        numbers=found,
+        turns=controls.find_turns(mapping.rows, face),
         covered=tuple(c.name for c in CHANNELS if c.name in shown),
         missing=tuple(missing),
         warnings=tuple(warnings),

@@ -11,22 +11,21 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..performance import CHANNELS, COUNT, INDEX, Performance, Pose
-from ..performance.channels import HIGH, LOW
+from ..performance import CHANNELS, COUNT, Performance, Pose
 from . import blender_api as api
-from . import eyes, keys, life_records, planning, records, renames
+from . import eyes, keys, life_records, planning, reading, records, renames
 from .blender_api import Place
 from .carry import Carry
 from .curves import Array, ChannelCurves, beat_frames, curve_steps, frames_at
 from .journal import Journal, get_property
 from .planning import Edit, Plan, Planner, check_action, enum_codes, without_ours
-from .records import SlotRecord
-from .references import ObjectRef, key_path
+from .reading import Reading
+from .records import Address, SlotRecord
 from .steps import Steps, finish
 from .styles import DEFAULT, Style
 from .styles import get as get_style
 from .targets import Target
-from .tracks import Track, datablocks, properties, read_turns, track_steps
+from .tracks import NumberPlace, Track, datablocks, number_places, properties, read_angles, track_steps
 
 __all__ = [
     "WriteReport",
@@ -189,16 +188,19 @@ def _title(performance: Performance, datablock: Any) -> str:
 
 
 def _standing(target: Target, curves: ChannelCurves) -> list[str]:
-    """Keys that the performance leaves at 0 and that stand at something else, with nothing to animate them."""
+    """Numbers that the performance leaves at rest and that stand at something else, with nothing to animate them."""
     found = []
-    for mesh in target.meshes:
-        obj = mesh.object.find()
-        data = obj.data.shape_keys
-        present = api.fcurve_table(api.find_place(data))
-        for row in mesh.rows:
-            value = get_property(data, key_path(row.key), 0)
-            if row.channel not in curves.curves and abs(value) > 1e-3 and (key_path(row.key), 0) not in present:
-                found.append(f"{obj.name}: {row.key} stands at {value:.2f}, which is seen throughout.")
+    present: dict[int, dict[Address, Any]] = {}
+    for place in number_places(target):
+        number, block = place.number, place.datablock
+        if not curves.curves.keys().isdisjoint(number.channels):
+            continue
+        if block.as_pointer() not in present:
+            present[block.as_pointer()] = api.fcurve_table(api.find_place(block))
+        value = get_property(block, *place.address)
+        least = 1e-3 * max(abs(gain) for _, gain in number.parts)
+        if abs(value - number.offset) > least and place.address not in present[block.as_pointer()]:
+            found.append(f"{number.object.name}: {number.name} stands at {value:.2f}, which is seen throughout.")
     return found
 
 
@@ -259,7 +261,7 @@ def _remove(datablock: Any, place: Place, edit: Edit, journal: Journal) -> None:
     journal.remove_fcurve(place, *edit.address)
     try:
         journal.set_property(datablock, *edit.address, edit.before)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, KeyError):
         # The key or bone itself is gone: there is nothing to set back.
         return
 
@@ -309,18 +311,20 @@ def drop_empty(datablock: Any, record: SlotRecord) -> None:
 def read_pose(target: Target, frame: float) -> Pose:
     """The pose that the target's F-curves (else its properties) show at a frame, clipped to the channels' ranges.
 
-    The first mesh that has a channel counts; channels that nothing shows are 0. Raises FacescriptError
+    The first object that shows a channel counts; channels that nothing shows are 0. Raises FacescriptError
     (`target_gone`).
     """
     return Pose(sample_poses(target, [frame])[0])
 
 
-def sample_poses(target: Target, frames: npt.ArrayLike) -> Array:
+def sample_poses(target: Target, frames: npt.ArrayLike, near: Array | None = None) -> Array:
     """`read_pose` at many `frames` (N,), whole or not: shape (N, 61), in the order of `CHANNELS`.
 
-    Raises FacescriptError (`target_gone`).
+    Where several poses would look alike on the rig, the one next to `near` (N, 61), else to rest, is taken. Raises
+    FacescriptError (`target_gone`).
     """
-    return _sample(target, np.atleast_1d(np.asarray(frames, dtype=np.float64)).tolist())
+    at: list[float] = np.atleast_1d(np.asarray(frames, dtype=np.float64)).tolist()
+    return _sample(target, at, np.zeros((len(at), COUNT)) if near is None else near)
 
 
 def standing_pose(target: Target) -> Pose:
@@ -328,39 +332,39 @@ def standing_pose(target: Target) -> Pose:
 
     Raises FacescriptError (`target_gone`).
     """
-    return Pose(_sample(target, None)[0])
+    return Pose(_sample(target, None, np.zeros((1, COUNT)))[0])
 
 
-def _sample(target: Target, frames: Sequence[float] | None) -> Array:
+def _sample(target: Target, frames: Sequence[float] | None, near: Array) -> Array:
     """Poses (N, 61) of F-curves at frames (N,), or for None (1, 61) of the properties as they stand."""
-    values = np.zeros((1 if frames is None else len(frames), COUNT))
-    seen: set[str] = set()
-    for mesh in target.meshes:
-        data = mesh.object.find().data.shape_keys
-        present = api.fcurve_table(api.find_place(data))
-        shares: dict[str, list[Array]] = {}
-        for row in mesh.rows:
-            if row.channel in seen or row.gain == 0.0 or row.key not in data.key_blocks:
-                continue
-            curve = present.get((key_path(row.key), 0))
-            path = key_path(row.key)
-            if frames is None:
-                shown = np.array(life_records.without(data, path, 1))
-            elif curve is None:
-                shown = np.full(len(frames), get_property(data, path, 0))
-            else:
-                shown = np.array([curve.evaluate(frame) for frame in frames])
-            shares.setdefault(row.channel, []).append(shown / row.gain)
-        for channel, parts in shares.items():
-            values[:, INDEX[channel]] = np.mean(parts, axis=0)
-        seen |= shares.keys()
-    turned: set[ObjectRef] = set()
-    for control in (*target.head, *target.eyes):
-        if not control.bone and turned:
-            continue  # several objects turn as one
-        turned.add(control.object)
-        values[:, [INDEX[name] for name in control.channels]] = read_turns(control, frames)
-    return np.clip(eyes.fill(values), LOW, HIGH)
+    readings = []
+    present: dict[int, dict[Address, Any]] = {}
+    for place in number_places(target):
+        number, block = place.number, place.datablock
+        if block.as_pointer() not in present:
+            present[block.as_pointer()] = api.fcurve_table(api.find_place(block))
+        shown = _shown(place, present[block.as_pointer()].get(place.address), frames)
+        readings.append(Reading(number.object, number.parts, shown - number.offset))
+    shared = {turn.above for turn in target.turns}
+    # The lowest bone shows where all that share a turn have turned.
+    for turn in (turn for turn in target.turns if turn not in shared):
+        angles = read_angles(turn, frames)
+        for axis, gains in enumerate(turn.gains):
+            parts = tuple((c, float(g)) for c, g in zip(turn.channels, gains, strict=True) if g != 0.0)
+            if parts:
+                readings.append(Reading(turn.object, parts, angles[:, axis]))
+    return eyes.fill(reading.poses(readings, near))
+
+
+def _shown(place: NumberPlace, curve: Any, frames: Sequence[float] | None) -> Array:
+    """What a number's F-curve (else the property) shows at frames (N,): (N,), or (1,) for None, as it stands."""
+    block, path = place.datablock, place.path
+    if frames is None:
+        one = hasattr(block.path_resolve(path), "__len__")
+        return np.array(life_records.without(block, path, [place.number.index] if one else None))
+    if curve is None:
+        return np.full(len(frames), get_property(block, *place.address))
+    return np.array([curve.evaluate(frame) for frame in frames])
 
 
 def hand_edited_frames(target: Target) -> tuple[int, ...]:

@@ -172,8 +172,8 @@ def test_muted_pinned_and_narrow_keys_are_named() -> None:
 
 
 def test_split_keys_are_both_taken() -> None:
-    rows = find_target(rigs.face(keys=["browInnerUpLeft", "browInnerUpRight"])).meshes[0].rows
-    assert [(r.channel, r.key) for r in rows] == [
+    rows = find_target(rigs.face(keys=["browInnerUpLeft", "browInnerUpRight"])).mapping.rows
+    assert [(r.channel, r.name) for r in rows if r.kind == "KEY"] == [
         ("browInnerUp", "browInnerUpLeft"),
         ("browInnerUp", "browInnerUpRight"),
     ]
