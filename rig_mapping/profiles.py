@@ -37,7 +37,7 @@ class Shape:
     gain: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """A rig family; the fields of its base are those of this one too, unless its own file says otherwise.
 
