@@ -1,113 +1,223 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Live Link Face CSV, as Epic's app records it and Unreal's MetaHuman tools and KeyframeFace's converter read it.
 
-The header is `Timecode,BlendshapeCount` and the 61 channels in PascalCase; each row is one frame:
-`HH:MM:SS:FF.fff` (the fraction is a thousandth of a frame), `61`, and the values.
+The header is `Timecode,BlendshapeCount` and the channels in PascalCase; each row is one frame: `HH:MM:SS:FF.fff`, how
+many values follow, and the values. Columns are found by their names, so that every order is read: the app's own (the
+left eye first), that of ARKit's headers and of older apps (the right eye first), with 51 shapes (no tongue), 52, or 61
+columns. A recording is `SLATE_TAKE_DEVICE.csv`; one with calibration has `_cal`, `_raw` or `_neutral` at its end.
+
+Angles come in two forms. The app writes radians: positive yaw turns to the person's right, positive pitch down,
+positive roll towards the left shoulder. That is so for the eyes in recordings (`EyeLookOutLeft` 0.50 beside
+`LeftEyeYaw` -0.36, `EyeLookDownLeft` 0.28 beside `LeftEyePitch` 0.17), and the head comes out of the same formula
+(`ToBlendShapeMap` of Epic's AppleARKitFaceSupport). KeyframeFace writes -1 to 1 with positive yaw to the left and
+positive pitch up, as channels are here. Which of the two a file has is told by whether its eye angles go with its
+eyeLook columns or against them.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from .channels import CHANNELS, COUNT, INDEX
+from . import timecodes
+from .channels import BLEND_SHAPES, CHANNELS, COUNT, HIGH, INDEX, LOW
 from .errors import FacescriptError
-from .pose import Array, Pose
+from .pose import _EYE_ANGLES, Array, Pose
+from .timecodes import Timecode
 
 MAX_ROWS = 2_000_000
-_TIMECODE = re.compile(r"(\d{1,3}):(\d{2}):(\d{2})[:;](\d{1,3})(?:\.(\d{1,6}))?")
+
+# AUTO: told by the file. RADIANS: as the app. DEGREES: as some other writers, else as the app. UNIT: -1 to 1.
+AngleForm = Literal["AUTO", "RADIANS", "DEGREES", "UNIT"]
+
+# What an angle of 1 is: the full angles of rig mapping's profiles.
+HEAD_DEGREES, EYE_DEGREES = 45.0, 35.0
+
+_ANGLES = [i for i, c in enumerate(CHANNELS) if c.is_angle]
+_FULL = np.radians([HEAD_DEGREES if CHANNELS[i].name.startswith("head") else EYE_DEGREES for i in _ANGLES])
+# The app's yaw and pitch go the other way.
+_APP = _FULL * [1.0 if CHANNELS[i].name.endswith("Roll") else -1.0 for i in _ANGLES]
+# So far out of range, a value is no coefficient but something else, such as percent.
+_WILD = 1.0
+# As near to one another as an eye and its column have to go, to tell which way angles are written.
+_LIKE = 0.3
 
 
 @dataclass(frozen=True)
 class Recording:
     """Dense poses: `values` of shape (frames, 61) in the channels' ranges, at `times` seconds, shape (frames,).
 
-    Times start at 0 and rise; `fps` is the frame rate that the timecodes were read at, in frames a second.
+    Times start at 0 and rise; where frames were dropped, they leave a gap. `fps` is the frame rate that the timecodes
+    count at, `rate` that of the rows (an app at 30 frames a second counts every other of 60), `start` the first
+    timecode in seconds since midnight. `warnings` are sentences on what was not as expected.
     """
 
     times: Array
     values: Array
     fps: float
+    rate: float = 0.0
+    start: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def neutral(self) -> Array:
+        """The pose that the face rests in, shape (61,): each channel's median, which a blink does not change."""
+        return np.asarray(np.median(self.values, axis=0))
 
 
-def write(path: Path, values: Array, fps: float, *, start_frame: int = 0) -> None:
-    """Write one row a frame. `values` has shape (frames, 61); frame 0 gets the timecode of `start_frame`.
+def write(path: Path, values: Array, fps: float, *, start_frame: float = 0, angles: AngleForm = "RADIANS") -> None:
+    """Write one row a frame. `values` has shape (frames, 61); the first one gets the timecode of `start_frame`, >= 0.
 
-    Frame rates that are not whole (29.97) count frames at the next whole rate, without drop-frame. Raises
-    FacescriptError if a value is out of range, or if the file cannot be written.
+    Frame rates that are not whole (29.97) count frames at the next whole rate, without drop-frame. `angles`: RADIANS,
+    as the app and Unreal have them, or UNIT, as KeyframeFace's converter does. Raises FacescriptError if a value is
+    out of range, or if the file cannot be written.
     """
-    rows = [Pose(row).values for row in values]
+    rows = np.array([Pose(row).values for row in values])
+    if angles != "UNIT":
+        rows[:, _ANGLES] *= _APP if angles == "RADIANS" else np.degrees(_APP)
     try:
         with path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["Timecode", "BlendshapeCount", *(c.pascal for c in CHANNELS)])
             for number, row in enumerate(rows):
-                writer.writerow([_timecode(start_frame + number, fps), COUNT, *(f"{v + 0.0:.6f}" for v in row)])
+                code = timecodes.text(start_frame + number, fps)
+                writer.writerow([code, COUNT, *(f"{round(v, 6) + 0.0:.6f}" for v in row.tolist())])
     except OSError as error:
         raise FacescriptError("no_file", f"Cannot write {path}: {error.strerror}.", "Choose another folder.") from error
 
 
-def _timecode(frame: int, fps: float) -> str:
-    rate = max(1, math.ceil(fps - 1e-6))
-    seconds, frames = divmod(frame, rate)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{frames:02d}.000"
+def read(
+    path: Path, fps: float | None = None, *, angles: AngleForm = "AUTO", neutral: Recording | None = None
+) -> Recording:
+    """Read a recording; columns may stand in any order, and columns that are not channels are left out.
 
-
-def read(path: Path, fps: float | None = None) -> Recording:
-    """Read a recording; columns may stand in any order, and columns that are not channels are ignored.
-
-    Without `fps` the rate is guessed from the highest frame number in the timecodes: the next of 24, 25, 30, 50,
-    60, 120. Missing channels are 0. Raises FacescriptError (`bad_csv`) that names the line for a file without
-    channels, a bad timecode, and values that are missing, not finite or out of range.
+    Without `fps` the rate is read from the timecodes (`timecodes.counted_rate`). Values a little out of range, as
+    calibration gives them, are brought into it; angles past what a pose can hold too. `neutral` is taken off, channel
+    by channel. Left out, with a warning: rows without values (the face was lost), with the timecode of the row
+    before, and a last line that is cut off. Missing channels are 0.
+    Raises FacescriptError: `no_file`; `bad_csv`, which names the line, for a file without channels, a bad timecode, one
+    that goes back, and values that are missing, no numbers, or far out of range.
     """
+    warnings: list[str] = []
+    table = _Table.read(path, warnings)
+    rate, known = timecodes.counted_rate(table.codes)
+    if not known and fps is None:
+        warnings.append(f"Its timecodes were taken for ones of {rate} frames a second.")
+    count = timecodes.exact_rate(fps or float(rate), any(code.drop for code in table.codes))
+    highest = max(code.frame for code in table.codes)
+    if highest >= math.ceil(count):
+        raise FacescriptError(
+            "bad_csv", f"{path} has a frame {highest:g}, too many for {count:g} a second.", "Set another frame rate."
+        )
+    clock = timecodes.seconds(table.codes, count)
+    rising = _rising(path, clock, table.lines, warnings)
+    clock, values = clock[rising], table.values[rising]
+    _turn_angles(values, _form(values, table, warnings) if angles == "AUTO" else angles)
+    if neutral is not None:
+        values = values - neutral.neutral
+    values = _in_range(values, warnings)
+    return Recording(clock - clock[0], values, count, _row_rate(clock, count), float(clock[0]), tuple(warnings))
+
+
+def beside(path: Path) -> Path | None:
+    """The neutral recording that was made with a raw one, if it lies beside it."""
+    stem = path.stem.removesuffix("_raw").removesuffix("_cal")
+    found = path.with_name(f"{stem}_neutral{path.suffix}")
+    return found if found != path and found.is_file() else None
+
+
+def resampled(recording: Recording, times: Array) -> Array:
+    """The poses at other `times` (N,), straight between rows and held outside: shape (N, 61)."""
+    columns = [np.interp(times, recording.times, column) for column in recording.values.T]
+    return np.stack(columns, axis=1)
+
+
+def smoothed(recording: Recording, width: float) -> Recording:
+    """The recording under a Gaussian whose standard deviation is `width` seconds; 0 leaves it as it is."""
+    if width <= 0.0 or len(recording.times) < 3:
+        return recording
+    step = float(np.median(np.diff(recording.times)))
+    even = np.arange(0.0, recording.times[-1] + step / 2, step)
+    reach = max(1, math.ceil(3.0 * width / step))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
+    padded = np.pad(resampled(recording, even), ((reach, reach), (0, 0)), mode="edge")
+    soft = np.stack([np.convolve(column, weights / weights.sum(), "valid") for column in padded.T], axis=1)
+    return replace(recording, values=resampled(replace(recording, times=even, values=soft), recording.times))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A file's rows: timecodes, values as written (rows, 61), and the line in the file that each is on."""
+
+    codes: list[Timecode]
+    values: Array
+    lines: list[int]
+
+    @classmethod
+    def read(cls, path: Path, warnings: list[str]) -> _Table:
+        rows = _rows(path)
+        if not rows:
+            raise FacescriptError("bad_csv", f"{path} is empty.", "Choose a Live Link Face recording.")
+        (_, header), *rest = rows
+        columns = _columns(path, header, warnings)
+        codes, values, lines, lost = [], [], [], 0
+        counted = len(header) > 1 and header[1].strip().lower() == "blendshapecount"
+        for line, row in rest:
+            if counted and _is_lost(row):
+                lost += 1
+                continue
+            if line == rest[-1][0] and len(row) < len(header):
+                warnings.append(f"Line {line} is cut off and was left out.")
+                continue
+            codes.append(_code(path, line, row[0]))
+            values.append([_number(path, line, row, column, index) for column, index in columns.items()])
+            lines.append(line)
+        if lost:
+            warnings.append(f"{lost} rows have no values, as the face was not seen, and were left out.")
+        if not codes:
+            raise FacescriptError("bad_csv", f"{path} has no frames.", "Choose a Live Link Face recording.")
+        whole = np.zeros((len(codes), COUNT))
+        whole[:, list(columns.values())] = values
+        _check(path, whole, lines)
+        return cls(codes, whole, lines)
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The rows that are not blank, with their lines; values by Excel in other languages (`;` and `0,5`) as well."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(_bounded(csv.reader(stream)))
+            head = stream.readline()
+            stream.seek(0)
+            delimiter = max(",;\t", key=head.count)
+            reader = csv.reader(stream, delimiter=delimiter)
+            rows = []
+            for row in reader:
+                if reader.line_num > MAX_ROWS:
+                    raise FacescriptError("bad_csv", f"The file has more than {MAX_ROWS} rows.", "Split the recording.")
+                if any(cell.strip() for cell in row):
+                    rows.append((reader.line_num, row if delimiter == "," else [c.replace(",", ".") for c in row]))
+            return rows
     except OSError as error:
         raise FacescriptError("no_file", f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise FacescriptError("bad_csv", f"{path} is not CSV text: {error}.") from error
-    if not rows:
-        raise FacescriptError("bad_csv", f"{path} is empty.", "Choose a Live Link Face recording.")
-    columns = _columns(path, rows[0])
-    codes, values = [], np.zeros((len(rows) - 1, COUNT))
-    for number, row in enumerate(rows[1:], start=2):
-        codes.append(_parse_timecode(path, number, row[0] if row else ""))
-        for column, index in columns.items():
-            values[number - 2, index] = _value(path, number, row, column)
-        try:
-            Pose(values[number - 2])
-        except FacescriptError as error:
-            raise FacescriptError("bad_csv", f"{path}, line {number}: {error.message}", error.hint) from error
-    rate = fps or _guess_fps(codes)
-    times = np.array([s + f / rate for s, f in codes])
-    times = times - times[:1]
-    if (np.diff(times) <= 0).any():
-        line = int(np.flatnonzero(np.diff(times) <= 0)[0]) + 3
-        raise FacescriptError("bad_csv", f"{path}, line {line}: the timecode does not rise.", "Check the frame rate.")
-    return Recording(times, values, rate)
 
 
-def _bounded(rows):  # type: ignore[no-untyped-def]
-    for number, row in enumerate(rows):
-        if number > MAX_ROWS:
-            raise FacescriptError("bad_csv", f"The file has more than {MAX_ROWS} rows.", "Split the recording.")
-        if row:
-            yield row
-
-
-def _columns(path: Path, header: Sequence[str]) -> dict[int, int]:
+def _columns(path: Path, header: Sequence[str], warnings: list[str]) -> dict[int, int]:
+    """Where in a row which channel is; says what is missing and what is no channel."""
     names = {name.lower(): index for name, index in INDEX.items()}
     found: dict[int, int] = {}
+    others = []
     for column, title in enumerate(header):
         index = names.get(title.strip().lower())
         if index is None:
+            others += [title.strip()] if column > 1 and title.strip() else []
             continue
         if index in found.values():
             raise FacescriptError("bad_csv", f"{path} has the column {title.strip()} twice.")
@@ -116,26 +226,122 @@ def _columns(path: Path, header: Sequence[str]) -> dict[int, int]:
         raise FacescriptError(
             "bad_csv", f"{path} is not a Live Link Face recording.", "Its header starts with Timecode,BlendshapeCount."
         )
+    missing = [name for name in BLEND_SHAPES if INDEX[name] not in found.values()]
+    if missing:
+        warnings.append(f"Not in the file, and 0: {_listed(missing)}.")
+    if not any(i in found.values() for i in _ANGLES):
+        warnings.append("The file has no angles of head and eyes.")
+    if others:
+        warnings.append(f"No channels, and left out: {_listed(others)}.")
     return found
 
 
-def _parse_timecode(path: Path, line: int, text: str) -> tuple[int, float]:
-    match = _TIMECODE.fullmatch(text.strip())
-    if not match:
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _is_lost(row: Sequence[str]) -> bool:
+    """Whether a row says that there are no values: the app writes 0 for their count where it does not see the face."""
+    return len(row) > 1 and row[1].strip() == "0" and not any(cell.strip() for cell in row[2:])
+
+
+def _code(path: Path, line: int, text: str) -> Timecode:
+    code = timecodes.parse(text)
+    if code is None:
         raise FacescriptError(
             "bad_csv", f"{path}, line {line}: {text[:40]!r} is not a timecode.", "Expected HH:MM:SS:FF.fff."
         )
-    hours, minutes, seconds, frames = (int(part) for part in match.groups()[:4])
-    return hours * 3600 + minutes * 60 + seconds, frames + float(f"0.{match[5] or 0}")
+    return code
 
 
-def _value(path: Path, line: int, row: Sequence[str], column: int) -> float:
+def _number(path: Path, line: int, row: Sequence[str], column: int, index: int) -> float:
     try:
-        return float(row[column])
+        value = float(row[column])
     except (IndexError, ValueError):
         raise FacescriptError("bad_csv", f"{path}, line {line}: column {column + 1} is not a number.") from None
+    if not math.isfinite(value):
+        raise FacescriptError("bad_csv", f"{path}, line {line}: {CHANNELS[index].name} is {value}, no finite number.")
+    return value
 
 
-def _guess_fps(codes: Sequence[tuple[int, float]]) -> float:
-    highest = max((frame for _, frame in codes), default=0.0)
-    return float(next((rate for rate in (24, 25, 30, 50, 60, 120) if highest < rate), math.ceil(highest + 1)))
+def _check(path: Path, values: Array, lines: Sequence[int]) -> None:
+    """Raise FacescriptError (`bad_csv`) for the first blend shape that is far out of its range."""
+    shapes = values[:, : len(BLEND_SHAPES)]
+    wild = np.argwhere((shapes < -_WILD) | (shapes > 1.0 + _WILD))
+    if wild.size:
+        row, i = wild[0]
+        raise FacescriptError(
+            "bad_csv",
+            f"{path}, line {lines[row]}: Channel {CHANNELS[i].name} is {shapes[row, i]:g}, outside [0, 1].",
+            "Values are from 0 to 1; percentages have to be divided by 100.",
+        )
+
+
+def _rising(path: Path, clock: Array, lines: Sequence[int], warnings: list[str]) -> Array:
+    """Which rows (N,) are later than the one before; equal ones are left out, and going back is an error."""
+    steps = np.diff(clock)
+    back = np.flatnonzero(steps < -1e-9)
+    if back.size:
+        line = lines[int(back[0]) + 1]
+        raise FacescriptError("bad_csv", f"{path}, line {line}: the timecode goes back.", "Check the frame rate.")
+    rising = np.concatenate([[True], steps > 1e-9])
+    if not rising.all():
+        line = lines[int(np.flatnonzero(~rising)[0])]
+        warnings.append(f"{int((~rising).sum())} rows repeat a timecode, first in line {line}, and were left out.")
+    return rising
+
+
+def _form(values: Array, table: _Table, warnings: list[str]) -> AngleForm:
+    """How the angles of rows (N, 61) are written."""
+    angles = values[:, _ANGLES]
+    if np.abs(angles).max(initial=0.0) > math.pi + 0.05:
+        warnings.append("The angles were taken for degrees.")
+        return "DEGREES"
+    way = _way(values)
+    if way:
+        return "UNIT" if way > 0 else "RADIANS"
+    # KeyframeFace's converter puts one keyframe on each whole second; the app never does.
+    return "UNIT" if not any(code.frame for code in table.codes) else "RADIANS"
+
+
+def _way(values: Array) -> int:
+    """1 if eye angles go with the eyeLook columns, -1 if against them, 0 if that cannot be told."""
+    pairs = [
+        (values[:, INDEX[angle]], values[:, INDEX[plus]] - values[:, INDEX[minus]])
+        for angle, (plus, minus) in _EYE_ANGLES.items()
+    ]
+    # How they move says most: at rest, an eye's angle need not be 0. If nothing moves, pitch is the nearest to it.
+    moving = [(a - a.mean(), b - b.mean()) for a, b in pairs]
+    for rows in (moving, [pairs[1], pairs[3]]):
+        together = sum(float(a @ b) for a, b in rows)
+        most = sum(float(np.linalg.norm(a) * np.linalg.norm(b)) for a, b in rows)
+        if most > 1e-4 and abs(together) > _LIKE * most:
+            return 1 if together > 0.0 else -1
+    return 0
+
+
+def _turn_angles(values: Array, form: AngleForm) -> None:
+    if form != "UNIT":
+        values[:, _ANGLES] /= _APP if form == "RADIANS" else np.degrees(_APP)
+
+
+def _in_range(values: Array, warnings: list[str]) -> Array:
+    """The values within their channels' ranges."""
+    fitting = np.clip(values, LOW, HIGH)
+    off = np.abs(fitting - values).max(axis=0, initial=0.0)
+    past = [CHANNELS[i].name for i in np.flatnonzero(off > 1e-3)]
+    if past:
+        warnings.append(f"Past their ranges in places, and brought into them: {_listed(past)}.")
+    return np.asarray(fitting)
+
+
+def _row_rate(clock: Array, fps: float) -> float:
+    """How many rows there are a second: a share of the timecodes' `fps`, or a whole number, as far as stamps that are a
+    little uneven tell."""
+    if len(clock) < 2:
+        return fps
+    step = float(np.median(np.diff(clock))) * fps
+    if abs(step - round(step)) < 0.02 * step:
+        return fps / round(step)
+    rate = fps / step
+    return float(round(rate)) if abs(rate - round(rate)) < 0.005 * rate else rate

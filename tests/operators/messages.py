@@ -30,6 +30,7 @@ _SKIPPED = (
     "inference/runtime",
     "inference/setup_steps.py",
     "performance/jsonl.py",
+    "performance/keyframeface.py",
     "performance/live_link.py",
     "performance/model.py",
     "performance/pose.py",

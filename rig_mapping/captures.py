@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A capture on Blender's timeline: dense poses laid out on the rig, each number keyed as sparsely as a bound allows.
+
+The keys are the animator's own. There are no beats, and what is remembered, on the action, is only which recording
+they came from: so that they can go out again at its rate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..performance import CHANNELS, INDEX, FacescriptError, reduction
+from ..performance.reduction import SparseCurve
+from . import blender_api as api
+from . import eyes, keys, planning
+from .curves import MAX_FRAME, Array, ChannelCurves, Curve
+from .journal import Journal
+from .records import Address
+from .steps import Steps, finish
+from .styles import get
+from .targets import Target
+from .tracks import Track, datablocks, properties, track_steps
+
+PROPERTY = "facescript_recording"
+
+_ALL = tuple(channel.name for channel in CHANNELS)
+# The numbers of a rotation are not the coefficients of yaw, pitch and roll: all of them share in each one's error.
+_TURN = 0.5
+# Tracks that are worked out in one step.
+_CHUNK = 4
+
+
+@dataclass(frozen=True)
+class Source:
+    """The recording that keys came from: its `name`, its rows a second, its first timecode in seconds since midnight,
+    and the frame that this is at."""
+
+    name: str
+    rate: float
+    start: float
+    frame: float
+
+
+@dataclass(frozen=True)
+class CaptureReport:
+    """What was written: the range of frames, counts of F-curves, of keys and of moments in the recording, the largest
+    error at one of them in coefficients, the channels that move and that nothing on the face shows, and sentences."""
+
+    start: float
+    end: float
+    curves: int
+    keys: int
+    moments: int
+    error: float
+    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def write(target: Target, poses: Array, frames: Array, source: Source, bound: float = 0.02) -> CaptureReport:
+    """Key what `poses` (N, 61) show at rising `frames` (N,), whole or not, on the rig.
+
+    A key's curve is nowhere off by more than `bound`, in coefficients, at any of the frames; where a shape key takes a
+    coefficient times a gain, the bound has the same gain. Keys inside the range, on what the capture moves, are
+    replaced; every other key stays, bit for bit. All or nothing. Raises FacescriptError: `target_gone`,
+    `linked_action`, `tweak_mode`, `bad_frame`, `nothing_to_write`.
+    """
+    return finish(write_steps(target, poses, frames, source, bound))
+
+
+def write_steps(
+    target: Target, poses: Array, frames: Array, source: Source, bound: float = 0.02
+) -> Steps[CaptureReport]:
+    """`write`, in small steps; nothing is changed before the last ones."""
+    if not -MAX_FRAME <= frames[0] <= frames[-1] <= MAX_FRAME:
+        what = f"The recording would reach frame {frames[-1]:.0f}; Blender ends at {MAX_FRAME}."
+        raise FacescriptError("bad_frame", what, "Start earlier, or split the recording.")
+    curves = _dense(eyes.fill(poses), frames)
+    laid = yield from track_steps(target, curves)
+    planning.check(datablocks(target), [(t.datablock, (t.path, t.index)) for t in laid.tracks])
+    scales = yield from _scales(target, tuple(curves.curves))
+    sparse, error = [], 0.0
+    for number, track in enumerate(laid.tracks):
+        scale = scales.get((track.datablock.as_pointer(), track.path), 1.0)
+        curve = reduction.reduce(
+            frames, track.curve.values, bound * scale * (_TURN if "rotation" in track.path else 1.0)
+        )
+        error = max(error, float(np.abs(curve.at(frames) - track.curve.values).max()) / scale)
+        sparse.append((track, curve))
+        if number % _CHUNK == 0:
+            yield
+    warnings: list[str] = [*laid.clipped]
+    free = _free(sparse, warnings)
+    yield
+    with Journal() as journal:
+        for track, curve in free:
+            _write(track, curve, source.name, journal)
+            yield
+    for place in _places(target):
+        place.action[PROPERTY] = json.dumps(asdict(source))
+    return CaptureReport(
+        start=float(frames[0]),
+        end=float(frames[-1]),
+        curves=len(free),
+        keys=sum(len(curve.times) for _, curve in free),
+        moments=len(frames),
+        error=error,
+        left_out=tuple(c for c in curves.curves if c in target.missing),
+        warnings=tuple(warnings),
+    )
+
+
+def source_of(target: Target) -> Source | None:
+    """The recording that the face's keys came from, as far as it is known. Raises FacescriptError (`target_gone`)."""
+    for place in _places(target):
+        try:
+            return Source(**json.loads(place.action.get(PROPERTY, "")))
+        except (TypeError, ValueError):
+            continue
+    return None
+
+
+def span(target: Target) -> tuple[float, float] | None:
+    """The first and the last frame with a key of the face's channels, or None if it has none. Raises FacescriptError
+    (`target_gone`)."""
+    ends = [
+        (curve.keyframe_points[0].co.x, curve.keyframe_points[-1].co.x)
+        for curve in _curves(target)
+        if len(curve.keyframe_points)
+    ]
+    return (min(a for a, _ in ends), max(b for _, b in ends)) if ends else None
+
+
+def _curves(target: Target) -> Iterable[Any]:
+    wanted = properties(target, _ALL)
+    for block in datablocks(target):
+        present = api.fcurve_table(api.find_place(block))
+        yield from (present[address] for owner, address in wanted if owner == block and address in present)
+
+
+def _places(target: Target) -> list[api.Place]:
+    found = (api.find_place(block) for block in datablocks(target))
+    return [place for place in found if place is not None]
+
+
+def _dense(poses: Array, frames: Array) -> ChannelCurves:
+    """A key at every moment, on the channels that are not 0 throughout."""
+    moving = {name: poses[:, i] for name, i in INDEX.items() if poses[:, i].any()}
+    if not moving:
+        raise FacescriptError(
+            "nothing_to_write", "Every channel of the recording is 0 throughout.", "Choose another recording."
+        )
+    return _straight(moving, frames)
+
+
+def _straight(values: Mapping[str, Array], frames: Array) -> ChannelCurves:
+    curves = {}
+    for name, column in values.items():
+        points = np.stack([frames, column], axis=1)
+        curves[name] = Curve(frames, column, points, points, "LINEAR")  # type: ignore[arg-type]
+    ends = np.array([np.floor(frames[0]), np.ceil(frames[-1])], dtype=np.int64)
+    return ChannelCurves(MappingProxyType(curves), ends, int(ends[0]), int(ends[1]), get("linear"))
+
+
+def _scales(target: Target, channels: tuple[str, ...]) -> Steps[dict[tuple[int, str], float]]:
+    """By how much a full coefficient changes each of the rig's numbers, by datablock and data path: the most of those
+    channels that move it."""
+    scales: dict[tuple[int, str], float] = {}
+    for channel in channels:
+        probe = _straight({channel: np.array([0.0, 1.0])}, np.array([0.0, 1.0]))
+        laid = yield from track_steps(target, probe)
+        for track in laid.tracks:
+            place = (track.datablock.as_pointer(), track.path)
+            change = abs(float(track.curve.values[-1] - track.curve.values[0]))
+            if change > 0.0:
+                scales[place] = max(scales.get(place, 0.0), change)
+    return scales
+
+
+def _free(sparse: list[tuple[Track, SparseCurve]], warnings: list[str]) -> list[tuple[Track, SparseCurve]]:
+    """Those whose F-curves may be changed."""
+    free, names = [], []
+    for track, curve in sparse:
+        present = api.find_fcurve(api.find_place(track.datablock), track.path, track.index)
+        if present is not None and planning.held(present):
+            names.append(track.path)
+        else:
+            free.append((track, curve))
+    if names:
+        shown = ", ".join(list(dict.fromkeys(names))[:4]) + (" and more" if len(names) > 4 else "")
+        warnings.append(f"Locked or baked, and left alone: {shown}.")
+    return free
+
+
+def _write(track: Track, curve: SparseCurve, name: str, journal: Journal) -> None:
+    owner = track.datablock.user if track.datablock.id_type == "KEY" else track.datablock
+    place, _, _ = journal.make_place(track.datablock, f"{name[:32]} ({owner.name[:24]})")
+    left, right = curve.handles
+    new = keys.new_keys(curve.times, curve.values, left, right, "BEZIER", planning.enum_codes())
+    address: Address = (track.path, track.index)
+    present = api.find_fcurve(place, *address)
+    if present is not None:
+        have = api.read_keys(present)
+        new = keys.join(keys.select(have, ~keys.inside(have, curve.times[0], curve.times[-1])), new)
+    journal.write_keys(place, *address, track.group, new)
+    track.datablock.update_tag()
