@@ -32,7 +32,6 @@ from ..performance.live_link import Recording
 from ..performance.model import Brief, Keyframe
 from ..performance.pose import Array, Pose
 from ..rig_mapping import blender_api, captures, curves, life_layer, timeline
-from ..rig_mapping.curves import MAX_FRAME
 from ..rig_mapping.steps import finish
 from ..rig_mapping.targets import Target
 from . import faces, markers
@@ -270,7 +269,9 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
             frames = np.arange(np.ceil(frames[0]), np.floor(frames[-1]) + 1.0)
             poses = live_link.resampled(recording, (frames - start) / fps)
         poses = _without_head(poses) if not face.move_head else poses
-        timeline.check(target, start_frame=start, seconds=float(recording.times[-1]), fps=fps)
+        captures.check(poses, frames)
+        moving = [channel.name for channel, values in zip(CHANNELS, poses.T, strict=True) if values.any()]
+        timeline.check(target, start_frame=start, seconds=float(recording.times[-1]), fps=fps, channels=moving)
         _take_off(context, target, face)
         source = captures.Source(path.name, recording.rate, recording.start, float(start))
         report = finish(captures.write_steps(target, poses, frames, source, self.bound))
@@ -331,9 +332,7 @@ def _beats(recording: Recording, face: Any, fps: float, bound: float) -> tuple[P
     style, start = chosen_style(face), face.start_frame
     times = recording.times
     values = recording.values if face.move_head else _without_head(recording.values)
-    if start + times[-1] * fps > MAX_FRAME:
-        what = f"The recording would reach frame {start + times[-1] * fps:.0f}; Blender ends at {MAX_FRAME}."
-        raise FacescriptError("bad_frame", what, "Start earlier, or split the recording.")
+    captures.check(values, start + times * fps)
 
     def made(moments: reduction.Indices) -> Performance:
         keyframes = [Keyframe(float(times[i]), "", Pose(values[i])) for i in moments]

@@ -77,9 +77,7 @@ def write_steps(
     target: Target, poses: Array, frames: Array, source: Source, bound: float = 0.02
 ) -> Steps[CaptureReport]:
     """`write`, in small steps; nothing is changed before the last ones."""
-    if not -MAX_FRAME <= frames[0] <= frames[-1] <= MAX_FRAME:
-        what = f"The recording would reach frame {frames[-1]:.0f}; Blender ends at {MAX_FRAME}."
-        raise FacescriptError("bad_frame", what, "Start earlier, or split the recording.")
+    check(poses, frames)
     curves = _dense(eyes.fill(poses), frames)
     laid = yield from track_steps(target, curves)
     planning.check(datablocks(target), [(t.datablock, (t.path, t.index)) for t in laid.tracks])
@@ -113,6 +111,17 @@ def write_steps(
         left_out=tuple(c for c in curves.curves if c in target.missing),
         warnings=tuple(warnings),
     )
+
+
+def check(poses: Array, frames: Array) -> None:
+    """Raise the FacescriptError (`bad_frame`, `nothing_to_write`) that `write` would, as far as no face is needed."""
+    if not -MAX_FRAME <= frames[0] <= frames[-1] <= MAX_FRAME:
+        what = f"The recording would reach frame {frames[-1]:.0f}; Blender ends at {MAX_FRAME}."
+        raise FacescriptError("bad_frame", what, "Start earlier, or split the recording.")
+    if not poses.any():
+        raise FacescriptError(
+            "nothing_to_write", "Every channel of the recording is 0 throughout.", "Choose another recording."
+        )
 
 
 def source_of(target: Target) -> Source | None:
@@ -150,12 +159,7 @@ def _places(target: Target) -> list[api.Place]:
 
 def _dense(poses: Array, frames: Array) -> ChannelCurves:
     """A key at every moment, on the channels that are not 0 throughout."""
-    moving = {name: poses[:, i] for name, i in INDEX.items() if poses[:, i].any()}
-    if not moving:
-        raise FacescriptError(
-            "nothing_to_write", "Every channel of the recording is 0 throughout.", "Choose another recording."
-        )
-    return _straight(moving, frames)
+    return _straight({name: poses[:, i] for name, i in INDEX.items() if poses[:, i].any()}, frames)
 
 
 def _straight(values: Mapping[str, Array], frames: Array) -> ChannelCurves:
