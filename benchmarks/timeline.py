@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast keys are written: `rig_mapping.timeline.write` against `keyframe_insert` in a loop, on the same rig."""
+"""How fast faces are found and keys are written: `rig_mapping.timeline.write` against `keyframe_insert` in a loop, on
+the same rig; and crowds, whose time should grow with the characters and with the beats, and no faster."""
 
 from __future__ import annotations
 
@@ -16,6 +17,10 @@ from ..rig_mapping.targets import find_target
 
 KEYFRAMES = 1000
 FPS = 24
+# (characters, beats): a third of the largest crowd, half of it, and all of it with half of the beats.
+CROWDS = ((25, 50), (50, 50), (100, 25), (100, 50))
+# Metres from one character to the next.
+_APART = 1.0
 
 
 def _rig() -> Any:
@@ -95,9 +100,31 @@ def bench_timeline(keyframes: int = KEYFRAMES) -> dict[str, float]:
     return results
 
 
+def bench_crowd(characters: int, beats: int) -> dict[str, float]:
+    """Find and write so many characters in one scene, each by itself as a user would, and remove them again.
+
+    Each has the 52 shapes, all of which move on every beat, and a head. Seconds: `find_s`, `write_s`.
+    """
+    performance = _performance(beats)
+    crowd = [_rig() for _ in range(characters)]
+    for i, obj in enumerate(crowd):
+        obj.location = (_APART * (i % 10), _APART * (i // 10), 0.0)
+    started = time.perf_counter()
+    targets = [find_target(obj) for obj in crowd]
+    found = time.perf_counter()
+    for target in targets:
+        timeline.write(target, performance, start_frame=1, fps=FPS)
+    written = time.perf_counter()
+    for obj in crowd:
+        _remove(obj)
+    return {"find_s": found - started, "write_s": written - found}
+
+
 def run() -> list[str]:
     """Run the benchmark and print its lines."""
     r = bench_timeline()
+    bench_crowd(2, 2)  # what is read once, such as the profiles, is not the crowd's
+    crowds = {crowd: bench_crowd(*crowd) for crowd in CROWDS}
     lines = [
         f"timeline: {r['keyframes']:.0f} keyframes x {r['channels']:.0f} channels, Blender {bpy.app.version_string}",
         f"  timeline.write, linear     {r['write_linear_s']:8.3f} s  {r['write_linear_keys']:8.0f} keys",
@@ -105,5 +132,11 @@ def run() -> list[str]:
         f"  keyframe_insert in a loop  {r['insert_loop_s']:8.3f} s  {r['insert_calls']:8.0f} calls",
         f"  {r['ratio']:.1f} times as fast (linear, as many keys as the loop: {r['ratio_linear']:.1f} times)",
     ]
+    for (characters, beats), c in crowds.items():
+        total = c["find_s"] + c["write_s"]
+        lines.append(
+            f"  {characters:3d} characters x {beats} beats {total:8.3f} s  (found in {c['find_s']:.3f} s, written in "
+            f"{c['write_s']:.3f} s; {1000 * total / characters:.1f} ms a character)"
+        )
     print("\n".join(lines))
     return lines

@@ -4,54 +4,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import bpy
+
 from . import geometry
-from .names import match_names
-from .profiles import DEFAULT, get
-
-
-@dataclass(frozen=True)
-class MatchedRow:
-    channel: str
-    key: str
-    gain: float
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Match:
-    rows: tuple[MatchedRow, ...]
-    ambiguous: Mapping[str, tuple[str, ...]]
-    taken: Mapping[str, str]
+from .matching import Match, match_character
 
 
 @lru_cache(maxsize=256)
-def _matched(names: tuple[str, ...], profile_id: str) -> Match:
-    profile = get(profile_id)
-    found = match_names(names, profile)
-    rows = tuple(
-        MatchedRow(channel, key, profile.full * shape.gain, 1.0)
-        for channel, shapes in profile.channels.items()
-        for shape in shapes
-        for key in found.keys.get(shape.name, ())
-    )
-    return Match(rows, found.ambiguous, {s: keys[0] for s, keys in found.keys.items()})
+def _matched(meshes: tuple[tuple[str, ...], ...]) -> tuple[Match, ...]:
+    # A crowd has the same names many times.
+    return match_character(meshes)
 
 
 @dataclass(frozen=True)
 class FaceMesh:
-    """A mesh object with shape keys that belong to a family of rigs, found during one call and not kept."""
+    """A mesh object with shape keys of a face, found during one call and not kept."""
 
     obj: Any
     match: Match
     face: geometry.Face
 
     @property
-    def box(self) -> tuple[geometry.Array, geometry.Array]:
+    def box(self) -> geometry.Box:
         """The box of what the keys move, in world space."""
         return self.face.low, self.face.high
 
@@ -90,43 +69,90 @@ def key_names(obj: Any) -> tuple[str, ...]:
     return tuple(block.name for block in obj.data.shape_keys.key_blocks)[1:]
 
 
-def read_face(obj: Any, profile_id: str = DEFAULT) -> FaceMesh | None:
+def read_face(obj: Any) -> FaceMesh | None:
     """The object as a part of a face, or None if no shape key of it matches."""
-    match = _matched(key_names(obj), profile_id)
-    if not match.rows:
-        return None
-    return FaceMesh(obj, match, geometry.measure(obj, landmarks((row.channel, row.key) for row in match.rows)))
+    match = _matched((key_names(obj),))[0]
+    return FaceMesh(obj, match, _measure(obj, match)) if match.rows else None
 
 
-def _share_collection(one: Any, other: Any) -> bool:
-    return bool({c.name_full for c in one.users_collection} & {c.name_full for c in other.users_collection})
+def _measure(obj: Any, match: Match) -> geometry.Face:
+    return geometry.measure(obj, landmarks((row.channel, row.key) for row in match.rows))
 
 
-def _owner(obj: Any) -> Any:
-    """The rig, else the topmost parent; None for an object on its own."""
-    rig = rig_of(obj)
-    if rig is not None:
-        return rig
-    root = root_of(obj)
-    return None if root == obj else root
+def _of_one_family(parts: list[FaceMesh]) -> tuple[FaceMesh, ...]:
+    """The parts of one character, matched with the family that all their names together tell."""
+    found = []
+    for part, match in zip(parts, _matched(tuple(key_names(part.obj) for part in parts)), strict=True):
+        if match.rows == part.match.rows:
+            found.append(replace(part, match=match))
+        elif match.rows:
+            found.append(FaceMesh(part.obj, match, _measure(part.obj, match)))
+    return tuple(sorted(found or parts, key=_rank))
 
 
-def _two_owners(group: list[FaceMesh], obj: Any) -> bool:
-    """Whether the object has another rig or topmost parent than the group; being led by one of its meshes is none."""
-    members = [member.obj for member in group]
-    theirs = _owner(obj)
-    if theirs is None or theirs in members:
-        return False
-    owners = [o for o in map(_owner, members) if o is not None and o not in members]
-    return any(o not in (theirs, obj) for o in owners)
+def _rank(part: FaceMesh) -> tuple[int, str]:
+    return -len(part.match.rows), part.obj.name
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where an object belongs: its armature or None, and its topmost parent or itself."""
+
+    rig: Any
+    root: Any
 
 
 class Finder:
-    """Finds the meshes of characters in a scene's objects; reads each mesh at most once."""
+    """Finds the meshes of characters in a scene's objects; looks at each object at most once."""
 
     def __init__(self, objects: Iterable[Any]) -> None:
         self._meshes = [o for o in objects if o.type == "MESH" and o.data.shape_keys is not None]
         self._read: dict[Any, FaceMesh | None] = {}
+        self._homes: dict[Any, _Home] = {}
+        self._boxes: geometry.Box | None = None
+        self._touching: dict[Any, set[Any]] = {}
+        self._collections: dict[Any, set[str]] | None = None
+
+    def _home(self, obj: Any) -> _Home:
+        if obj not in self._homes:
+            self._homes[obj] = _Home(rig_of(obj), root_of(obj))
+        return self._homes[obj]
+
+    def _touch(self, one: Any, other: Any) -> bool:
+        """Whether the boxes of two of the meshes touch."""
+        if one not in self._touching:
+            if self._boxes is None:
+                self._boxes = geometry.boxes(self._meshes)
+            mask = geometry.touching(geometry.box(one), self._boxes)
+            self._touching[one] = {self._meshes[i] for i in mask.nonzero()[0]}
+        return other in self._touching[one]
+
+    def _share_collection(self, one: Any, other: Any) -> bool:
+        if self._collections is None:
+            # Object.users_collection looks through all collections for each object.
+            self._collections = {}
+            for collection in (*bpy.data.collections, *(scene.collection for scene in bpy.data.scenes)):
+                for obj in collection.objects:
+                    self._collections.setdefault(obj, set()).add(collection.name_full)
+        none: set[str] = set()
+        return not self._collections.get(one, none).isdisjoint(self._collections.get(other, none))
+
+    def _owner(self, obj: Any) -> Any:
+        """The rig, else the topmost parent; None for an object on its own."""
+        home = self._home(obj)
+        if home.rig is not None:
+            return home.rig
+        return None if home.root == obj else home.root
+
+    def _two_owners(self, group: list[FaceMesh], obj: Any) -> bool:
+        """Whether the object has another rig or topmost parent than the group; being led by one of its meshes is
+        none."""
+        members = [member.obj for member in group]
+        theirs = self._owner(obj)
+        if theirs is None or theirs in members:
+            return False
+        owners = [o for o in map(self._owner, members) if o is not None and o not in members]
+        return any(o not in (theirs, obj) for o in owners)
 
     def face(self, obj: Any) -> FaceMesh | None:
         """The mesh as a part of a face, or None."""
@@ -149,27 +175,26 @@ class Finder:
         while todo:
             one = todo.pop()
             for obj in self._meshes:
-                if any(obj == member.obj for member in group) or _two_owners(group, obj):
+                if any(obj == member.obj for member in group) or self._two_owners(group, obj):
                     continue
                 other = self.face(obj) if self._belongs(one, obj) else None
                 if other is not None:
                     group.append(other)
                     todo.append(other)
-        return tuple(sorted(group, key=lambda m: (-len(m.match.rows), m.obj.name)))
+        return _of_one_family(group)
 
     def _belongs(self, one: FaceMesh, obj: Any) -> bool:
-        rig = rig_of(one.obj)
-        other_rig = rig_of(obj)
-        if rig is not None and rig == other_rig:
+        home, other_home = self._home(one.obj), self._home(obj)
+        if home.rig is not None and home.rig == other_home.rig:
             return True
-        if rig is not None and other_rig is not None:
+        if home.rig is not None and other_home.rig is not None:
             return False
-        same_root = root_of(one.obj) == root_of(obj)
+        same_root = home.root == other_home.root
         alone = one.obj.parent is None or obj.parent is None
-        if not same_root and not (alone and _share_collection(one.obj, obj)):
-            return False
         # Whole boxes first: measuring a face reads its keys.
-        if not geometry.touch(geometry.box(one.obj), geometry.box(obj)):
+        if not (same_root or alone) or not self._touch(one.obj, obj):
+            return False
+        if not same_root and not self._share_collection(one.obj, obj):
             return False
         other = self.face(obj)
         if other is None:
@@ -181,7 +206,7 @@ class Finder:
     def characters(self, faces: Iterable[FaceMesh]) -> list[tuple[FaceMesh, ...]]:
         """The characters that the given parts belong to, each once."""
         found: list[tuple[FaceMesh, ...]] = []
-        for face in sorted(faces, key=lambda m: (-len(m.match.rows), m.obj.name)):
+        for face in sorted(faces, key=_rank):
             if not any(face.obj == member.obj for group in found for member in group):
                 found.append(self.character(face))
         return found
@@ -191,7 +216,7 @@ class Finder:
         meshes with shape keys first, those with most of them before, then the rig."""
         rig = rig_of(obj)
         if rig is not None:
-            meshes = [m for m in self._meshes if rig_of(m) == rig]
+            meshes = [m for m in self._meshes if self._home(m).rig == rig]
         else:
             children = {child.name_full for child in obj.children_recursive}
             meshes = [m for m in self._meshes if m == obj or m.name_full in children]
@@ -207,13 +232,13 @@ class Finder:
         children = {child.name_full for child in obj.children_recursive}
         solid = obj.type not in ("ARMATURE", "EMPTY")
         stages = (
-            [m for m in self._meshes if rig is not None and rig_of(m) == rig],
+            [m for m in self._meshes if rig is not None and self._home(m).rig == rig],
             [m for m in self._meshes if m.name_full in children],
-            [m for m in self._meshes if root_of(m) == root],
+            [m for m in self._meshes if self._home(m).root == root],
         )
         for stage in stages:
             faces = self.faces(stage)
             if faces:
                 return self.characters(faces)
-        mates = self.faces(m for m in self._meshes if _share_collection(m, obj))
+        mates = self.faces(m for m in self._meshes if self._share_collection(m, obj))
         return self.characters(m for m in mates if not solid or geometry.touch(geometry.box(obj), m.box))

@@ -104,8 +104,9 @@ def make_curve(frames: npt.ArrayLike, values: npt.ArrayLike, style: Style) -> Cu
     ends = np.array([1.0]) if gaps.size == 0 else gaps[[0]]
     before = np.concatenate([ends, gaps]) * style.arrive
     after = np.concatenate([gaps, ends if gaps.size == 0 else gaps[[-1]]]) * style.leave
-    left = np.stack([x - before, y], axis=1)
-    right = np.stack([x + after, y], axis=1)
+    # As np.stack, in a quarter of its time: a face has some sixty curves.
+    left = np.array([x - before, y]).T
+    right = np.array([x + after, y]).T
     return Curve(x, y, left, right, style.interpolation)
 
 
@@ -140,8 +141,8 @@ def _channel(
     `peaks`, (keyframes - 1,) each."""
     i = np.flatnonzero(np.diff(values))
     w = windows
-    frames = np.stack([w.hold[i], w.start[i], w.peak[i], w.end[i]], axis=1)
-    levels = np.stack([values[i], relaxed[i], peaks[i], values[i + 1]], axis=1)
+    frames = np.array([w.hold[i], w.start[i], w.peak[i], w.end[i]]).T
+    levels = np.array([values[i], relaxed[i], peaks[i], values[i + 1]]).T
     # Without release or overshoot, two of the four say the same.
     needed = np.ones(frames.shape, dtype=bool)
     needed[:, 0] = relaxed[i] != values[i]

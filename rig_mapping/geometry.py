@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+# The lowest and the highest corner, each (3,).
+Box = tuple[Array, Array]
 
 # Channels that tell left from right and up from down; a few are enough, and reading every key of a dense mesh is slow.
 _PAIRS = ("eyeBlink", "browDown", "mouthSmile", "noseSneer", "cheekSquint", "eyeLookUp")
@@ -110,19 +112,40 @@ def unmarked(objects: Iterable[Any]) -> Face:
     return Face(low, high, np.stack([low, high]), np.zeros(3), none, none, 1.0)
 
 
-def box(obj: Any) -> tuple[Array, Array]:
+def boxes(objects: Iterable[Any]) -> Box:
+    """Objects' bounding boxes in world space: lowest and highest corners, each (N, 3)."""
+    corners, places = [], []
+    for obj in objects:
+        bound = obj.bound_box
+        corners.append((*bound[0], *bound[6]))
+        places.append([tuple(row) for row in obj.matrix_world])
+    ends = np.array(corners).reshape(-1, 2, 3)
+    matrices = np.array(places).reshape(-1, 4, 4)
+    middle = np.einsum("nij,nj->ni", matrices[:, :3, :3], ends.mean(axis=1)) + matrices[:, :3, 3]
+    half = np.einsum("nij,nj->ni", np.abs(matrices[:, :3, :3]), (ends[:, 1] - ends[:, 0]) / 2.0)
+    return middle - half, middle + half
+
+
+def box(obj: Any) -> Box:
     """An object's bounding box in world space: lowest and highest corner, each (3,)."""
-    corners = _to_world(np.array(obj.matrix_world), np.array([list(c) for c in obj.bound_box]))
-    return corners.min(axis=0), corners.max(axis=0)
+    low, high = boxes([obj])
+    return low[0], high[0]
 
 
-def touch(one: tuple[Array, Array], other: tuple[Array, Array], margin: float = 0.05) -> bool:
+def touch(one: Box, other: Box, margin: float = 0.05) -> bool:
     """Whether two boxes touch, given room of `margin` of the smaller one's diagonal."""
-    room = margin * min(float(np.linalg.norm(b[1] - b[0])) for b in (one, other))
-    return bool((one[0] <= other[1] + room).all() and (other[0] <= one[1] + room).all())
+    return bool(touching(one, (other[0][None], other[1][None]), margin)[0])
 
 
-def holds(outer: tuple[Array, Array], inner: tuple[Array, Array], margin: float = 0.1) -> bool:
+def touching(one: Box, others: Box, margin: float = 0.05) -> npt.NDArray[np.bool_]:
+    """Which of many boxes (N, 3) touch one, given room of `margin` of the smaller one's diagonal: (N,)."""
+    sizes = np.linalg.norm(others[1] - others[0], axis=1)
+    room = margin * np.minimum(sizes, np.linalg.norm(one[1] - one[0]))
+    apart = np.maximum(one[0] - others[1], others[0] - one[1]).max(axis=1)
+    return np.asarray(apart <= room)
+
+
+def holds(outer: Box, inner: Box, margin: float = 0.1) -> bool:
     """Whether the centre of `inner` lies in `outer`, given room of `margin` of the outer's diagonal."""
     centre = (inner[0] + inner[1]) / 2.0
     room = margin * float(np.linalg.norm(outer[1] - outer[0]))

@@ -76,7 +76,7 @@ def new_keys(
     codes: Codes,
 ) -> Keys:
     """Keyframes with every property that Blender keeps, as inserting them by hand would set it."""
-    co = np.stack([np.asarray(frames, dtype="f4"), np.asarray(values, dtype="f4")], axis=1)
+    co = np.array([frames, values], dtype="f4").T
     count = len(co)
     handle = codes.handles["ALIGNED" if interpolation == "BEZIER" else "VECTOR"]
     no = np.zeros(count, dtype=bool)

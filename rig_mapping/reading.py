@@ -21,8 +21,7 @@ Array = npt.NDArray[np.float64]
 
 # How much being near the given pose weighs against fitting the numbers: next to nothing, which is enough to choose.
 _NEAR = 1e-6
-_SWEEPS = 400
-_SETTLED = 1e-7
+_SETTLED = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +86,27 @@ def _fit(group: Sequence[Reading], names: Sequence[str], near: Array) -> Array:
     low, high = LOW[[INDEX[n] for n in names]], HIGH[[INDEX[n] for n in names]]
     square = gains.T @ gains + _NEAR * np.eye(len(names))
     right = wanted.T @ gains + _NEAR * near
-    found = np.clip(np.linalg.solve(square, right.T).T, low, high)
-    # Coordinate descent, which comes to the best point of a convex function within a box (Luo & Tseng 1992).
-    for _ in range(_SWEEPS):
-        before = found.copy()
-        for j in range(len(names)):
-            slope = right[:, j] - found @ square[:, j]
-            found[:, j] = np.clip(found[:, j] + slope / square[j, j], low[j], high[j])
-        if np.abs(found - before).max(initial=0.0) < _SETTLED:
+    return np.array([_within(square, one, low, high) for one in right]).reshape(near.shape)
+
+
+def _within(square: Array, right: Array, low: Array, high: Array) -> Array:
+    """The point (channels,) between `low` and `high` where x @ square @ x / 2 - right @ x is least: an active set
+    method (Nocedal & Wright, Numerical Optimization, 16.5); `square` is positive definite."""
+    fixed = np.zeros(len(right), dtype=bool)
+    found = np.zeros(len(right))
+    for _ in range(4 * len(right) + 4):
+        free = ~fixed
+        pull = right[free] - square[np.ix_(free, fixed)] @ found[fixed]
+        found[free] = np.linalg.solve(square[np.ix_(free, free)], pull)
+        beyond = (found < low) | (found > high)
+        if beyond.any():
+            found = np.clip(found, low, high)
+            fixed |= beyond
+            continue
+        slope = square @ found - right
+        # At an end, one may only want to go on beyond it; the one that most wants back is let go.
+        wanting = np.where(fixed, np.where(found <= low, -slope, slope), -1.0)
+        if wanting.max(initial=-1.0) <= _SETTLED:
             break
-    return np.asarray(found)
+        fixed[int(np.argmax(wanting))] = False
+    return found

@@ -11,10 +11,10 @@ import bpy
 
 from ..performance import BLEND_SHAPES, CHANNELS, HEAD_CHANNELS, FacescriptError
 from . import controls, drivers, geometry
-from .characters import FaceMesh, Finder, MatchedRow, key_names, landmarks, rig_of, root_of
+from .characters import FaceMesh, Finder, key_names, landmarks, rig_of, root_of
 from .controls import Turn
 from .mapping import Mapping, MapRow, Number, numbers
-from .profiles import DEFAULT, get
+from .matching import MatchedRow
 from .references import ObjectRef, driven_paths, editable, key_path, resolve
 
 EYE_ANGLES: tuple[str, ...] = tuple(c.name for c in CHANNELS if c.is_angle and c.name not in HEAD_CHANNELS)
@@ -171,7 +171,7 @@ def _as_matched(parts: tuple[FaceMesh, ...], objects: list[Any]) -> Target:
             f"All facial shape keys of {parts[0].obj.name!r} are driven by drivers.",
             "Remove the drivers, or use a copy of the face without its control rig.",
         )
-    profile = get(DEFAULT)
+    profile = parts[0].match.profile
     face = geometry.join(part.face for part in parts)
     members = [part.obj for part in parts]
     rows += controls.head_rows(members, face, profile, warnings)
@@ -268,8 +268,9 @@ def _key_rows(parts: Iterable[FaceMesh], objects: list[Any], warnings: list[str]
         keys = [row.key for other, row in left if other is part and not _copies(part.obj, row, shown)]
         if keys:
             warnings.append(f"{part.obj.name}: {_list(keys)} - {'driven by a driver and left alone'}.")
+        used = {row.key for row in part.match.rows}
         for shape_name, rivals in part.match.ambiguous.items():
-            taken = part.match.taken.get(shape_name)
+            taken = next((key for key in rivals if key in used), None)
             says = f"{taken} is used" if taken else "none is used"
             warnings.append(f"{part.obj.name}: {_list(list(rivals))} could all be {shape_name}; {says}.")
     return list(rows.values())

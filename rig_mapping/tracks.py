@@ -139,16 +139,18 @@ def _number_track(place: NumberPlace, curves: ChannelCurves, clipped: list[str])
         return None
     frames, values = _weighted(parts)
     values = values + number.offset
-    low, high = limits(place)
-    fitting = np.clip(values, low, high)
+    fitting = np.clip(values, *limits(place))
     # In float32, a limit of 0.7 is a little off: that is no clipping to speak of.
     if np.abs(fitting - values).max() > 1e-6 * max(1.0, *(abs(gain) for gain, _ in parts)):
         worst = int(np.argmax(np.abs(fitting - values)))
         clipped.append(
             f"{number.object.name}: {number.name} goes to {values[worst]:.2f}, its range ends at {fitting[worst]:.2f}."
         )
+    curve = parts[0][1]
+    if len(parts) > 1 or not np.array_equal(fitting, curve.values):
+        curve = make_curve(frames, fitting, curves.style)
     group = _bone_of(place.path) or _REGIONS[number.channels[0]].capitalize()
-    return Track(place.datablock, place.path, number.index, group, make_curve(frames, fitting, curves.style))
+    return Track(place.datablock, place.path, number.index, group, curve)
 
 
 def _bone_of(path: str) -> str:
