@@ -16,11 +16,16 @@ from . import (
     generate,
     language,
     life,
+    mapping,
+    mapping_example,
+    mapping_table,
+    mapping_trial,
     menus,
     motion,
     plot,
     preset_files,
     preview,
+    profile_files,
     properties,
     regenerate,
     script_table,
@@ -33,12 +38,14 @@ from . import (
 # In the order in which they are registered.
 _MODULES = (
     language,
+    mapping_table,
     properties,
     takes,
     script_table,
     preset_files,
     session,
     faces,
+    mapping_trial,
     add_face,
     files,
     following,
@@ -60,6 +67,10 @@ _CLASSES = (
     *preset_files.CLASSES,
     *plot.CLASSES,
     *setup.CLASSES,
+    *mapping.CLASSES,
+    *mapping_example.CLASSES,
+    *mapping_trial.CLASSES,
+    *profile_files.CLASSES,
 )
 
 

@@ -18,8 +18,8 @@ from ..inference.options import ModelOptions
 from ..performance import FacescriptError, jsonl
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import styles
-from ..rig_mapping.targets import Target, find_target
-from . import preferences
+from ..rig_mapping.targets import Target
+from . import faces, preferences
 from .filming import LOOK_ITEMS, frame_range
 from .session import TICK, session
 
@@ -287,7 +287,7 @@ def _choose_face(name: str | None) -> None:
         if name not in layer.objects:
             raise FacescriptError("no_object", f"There is no object {name!r} in the scene.", _faces_hint())
         layer.objects.active = layer.objects[name]
-        find_target(layer.objects.active)
+        faces.find(layer.objects.active)
         return
     active = layer.objects.active
     if active is not None and _target(active) is not None:
@@ -320,13 +320,13 @@ def _faces() -> dict[str, Any]:
 
 def _target(obj: Any) -> Target | None:
     try:
-        return find_target(obj)
+        return faces.find(obj)
     except FacescriptError:
         return None
 
 
 def _face() -> Any:
-    return find_target(bpy.context.view_layer.objects.active).owner.find().facescript
+    return faces.active_face(bpy.context)[1]
 
 
 def _save(paths: Sequence[Path]) -> None:

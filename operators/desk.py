@@ -23,7 +23,7 @@ from ..rig_mapping.carry import Carry, anchors
 from ..rig_mapping.steps import Steps, finish
 from ..rig_mapping.styles import Style
 from ..rig_mapping.targets import Target
-from . import faces, markers
+from . import faces, mapping_table, markers, remapping
 from .language import rpt_
 from .motion import chosen_style
 from .session import session
@@ -157,6 +157,8 @@ class Desk:
         report = yield from timeline.write_steps(
             self.target, shown, start_frame=beats[0].frame, style=self.style, fps=self.fps, carry=carry
         )
+        if not self.beats:
+            mapping_table.mark(self.face)
         yield from self.keep_steps(beats, select)
         warnings = yield from life_layer.follow(self.target)
         self.note = " ".join((*report.warnings, *warnings))
@@ -248,6 +250,12 @@ def follow(desk: Desk) -> bool:
 
 def follow_steps(desk: Desk) -> Steps[bool]:
     """`follow`, in small steps."""
+    if mapping_table.remapped(desk.face):
+        return (yield from remapping.remap_steps(desk, _by_hand_steps))
+    return (yield from _by_hand_steps(desk))
+
+
+def _by_hand_steps(desk: Desk) -> Steps[bool]:
     face, beats = desk.face, desk.beats
     frames = np.array([b.frame for b in beats], dtype=np.int64)
     # Changed frame rates leave beats on their frames.

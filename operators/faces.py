@@ -3,24 +3,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
 
 from ..performance import FacescriptError
+from ..rig_mapping import profiles
+from ..rig_mapping.characters import rig_of
+from ..rig_mapping.mapping import Mapping
+from ..rig_mapping.references import ObjectRef
 from ..rig_mapping.targets import Target, find_target
+from . import mapping_table
 from .session import redraw
+
+# Why there is no face where a mapping by hand makes one.
+_BY_HAND = ("no_arkit_keys", "no_face", "driven_keys", "empty_mapping")
 
 
 @dataclass
 class Found:
-    """What was found for one selection: a face, or the reason why there is none."""
+    """What was found for one selection: a face, or the reason why there is none; and where a mapping of it is kept."""
 
     key: tuple[Any, ...]
     target: Target | None = None
     error: FacescriptError | None = None
+    owner: ObjectRef | None = None
 
 
 class Memory:
@@ -35,8 +45,63 @@ _memory = Memory()
 
 def active_face(context: bpy.types.Context) -> tuple[Target, Any]:
     """The face of the active object, and its settings (`FACESCRIPT_PG_face`). Raises FacescriptError if none."""
-    target = find_target(context.view_layer.objects.active)
+    target = find(context.view_layer.objects.active)
     return target, settings_of(target)
+
+
+def find(obj: Any) -> Target:
+    """The face that an object belongs to, with the mapping that is kept with it. Raises FacescriptError if none."""
+    holders: list[Any] = []
+
+    def stored(members: list[Any]) -> Mapping | None:
+        holders.extend(mapping_table.holders(members))
+        return mapping_table.stored(holders[0], members) if holders else None
+
+    target = find_target(obj, stored)
+    # Settings stay where the table is, whichever object its rows begin with.
+    return replace(target, owner=ObjectRef.of(holders[0])) if holders else target
+
+
+def find_owner(obj: Any) -> tuple[Target | None, Any]:
+    """The face that an object belongs to, and the object that its mapping is kept on.
+
+    Where nothing is recognised and a mapping by hand could make a face of it, that is the object itself. Raises
+    FacescriptError if it could not.
+    """
+    try:
+        target = find(obj)
+    except FacescriptError as error:
+        if not _mappable(obj, error):
+            raise
+        return None, obj
+    return target, target.owner.find()
+
+
+def _mappable(obj: Any, error: FacescriptError) -> bool:
+    """Whether an object in which no face was found could be mapped by hand."""
+    if error.code not in _BY_HAND:
+        return False
+    return obj.type == "ARMATURE" or (obj.type == "MESH" and obj.data.shape_keys is not None)
+
+
+def find_automatic(obj: Any) -> Target:
+    """The face as matching finds it, whatever is kept with it. Raises FacescriptError."""
+    return find_target(obj)
+
+
+def find_as_written(face: Any) -> Target:
+    """The face with these settings, with the mapping that its keys were written with. Raises FacescriptError."""
+    target = find_target(face.id_data, lambda members: mapping_table.written(face, members))
+    return replace(target, owner=ObjectRef.of(face.id_data))
+
+
+def members_of(owner: Any, target: Target | None) -> list[Any]:
+    """The objects that show a face or could: those of its mapping, those that matching finds, and their armatures."""
+    rows = list(target.mapping.rows) if target is not None else []
+    with suppress(FacescriptError):  # all of its names may be its own
+        rows += find_automatic(owner).mapping.rows
+    objects = [owner, *(ref.find() for ref in dict.fromkeys(row.object for row in rows))]
+    return list(dict.fromkeys([*objects, *(rig for rig in map(rig_of, objects) if rig is not None)]))
 
 
 def target_of(obj: Any) -> Target:
@@ -46,12 +111,29 @@ def target_of(obj: Any) -> Target:
     """
     found = _memory.found
     known = found is not None and obj == bpy.context.view_layer.objects.active and found.key == _key(bpy.context)
-    return found.target if known and found and found.target else find_target(obj)
+    return found.target if known and found and found.target else find(obj)
 
 
 def settings_of(target: Target) -> Any:
-    """Where a face's script and beats are kept: on its owner."""
+    """Where a face's script, beats and mapping are kept: on its owner."""
     return target.owner.find().facescript
+
+
+def family_of(target: Target) -> str:
+    """The name of the rig family that a face was mapped as; a profile of the user's has only its id."""
+    try:
+        return profiles.get(target.profile).name
+    except FacescriptError:
+        return target.profile
+
+
+def owner_of(found: Found) -> Any:
+    """The object that the mapping of what was found is kept on, or None."""
+    try:
+        return found.owner.find() if found.owner is not None else None
+    except FacescriptError:
+        # Renamed or removed since it was found.
+        return None
 
 
 def remembered(context: bpy.types.Context) -> Found | None:
@@ -81,11 +163,13 @@ def _key(context: bpy.types.Context) -> tuple[Any, ...]:
 
 
 def _look() -> None:
-    found = Found(_key(bpy.context))
+    found, obj = Found(_key(bpy.context)), bpy.context.view_layer.objects.active
     try:
-        found.target = find_target(bpy.context.view_layer.objects.active)
+        found.target = find(obj)
+        found.owner = found.target.owner
     except FacescriptError as error:
         found.error = error
+        found.owner = ObjectRef.of(obj) if _mappable(obj, error) else None
     _memory.found = found
     redraw()
 

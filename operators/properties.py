@@ -24,6 +24,7 @@ from ..performance.shaping import NEUTRAL_STRENGTHS, STRONGEST, scaled
 from ..rig_mapping.styles import DEFAULT, styles
 from . import markers
 from .life import FACESCRIPT_PG_life
+from .mapping_table import FACESCRIPT_PG_mapping
 from .motion import FACESCRIPT_PG_motion, restyled
 from .session import session
 
@@ -268,6 +269,8 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         options={"HIDDEN"},
         override=_OURS,
     )
+
+    mapped: PointerProperty(type=FACESCRIPT_PG_mapping, override=_OURS)
 
     def brief(self) -> Brief:
         """What to ask the model for."""

@@ -71,6 +71,8 @@ class Session:
         self._quiet = 0
         self._writing: Steps[Any] | None = None
         self.following: Steps[bool] | None = None
+        # Has a face that is only looked at stand as it does by itself.
+        self.put_back: Callable[[], None] = lambda: None
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -144,6 +146,7 @@ class Session:
                     self.job, self.note = None, _CANCELLED
                     return False
                 if isinstance(event, Done):
+                    self.put_back()
                     self._writing = job.finish(job.collector)
                     return True
         except FacescriptError as error:
@@ -182,6 +185,7 @@ class Session:
 
     def settle(self) -> None:
         """Write at once what is still being written, before anything else is done to the timeline."""
+        self.put_back()
         waiting = [steps for steps in (self.following, self._writing) if steps is not None]
         if self._writing is not None:
             self.job = None
@@ -307,6 +311,7 @@ def _stop(*_: Any) -> None:
     if _session is None:
         return
     _session.error, _session.note = None, ""
+    _session.put_back()
     _session.give_up_writing()
     if _session.job:
         # The objects that the job is for go with the file.

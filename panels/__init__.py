@@ -5,9 +5,17 @@ from __future__ import annotations
 
 import bpy
 
-from . import beats, motion, preferences, presets, sidebar, takes
+from . import beats, mapping, motion, preferences, presets, sidebar, takes
 
-_CLASSES = (*preferences.CLASSES, *presets.CLASSES, *sidebar.CLASSES, *beats.CLASSES, *motion.CLASSES, *takes.CLASSES)
+_CLASSES = (
+    *preferences.CLASSES,
+    *presets.CLASSES,
+    *sidebar.CLASSES,
+    *mapping.CLASSES,
+    *beats.CLASSES,
+    *motion.CLASSES,
+    *takes.CLASSES,
+)
 
 
 def register() -> None:

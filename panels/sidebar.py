@@ -69,6 +69,10 @@ class FACESCRIPT_PT_face(Sidebar, bpy.types.Panel):
             return
         target = found.target
         layout.label(text=target.name, translate=False, icon="OUTLINER_OB_MESH")
+        family = faces.family_of(target)
+        owner = faces.owner_of(found)
+        by_hand = owner is not None and owner.facescript_mapping.read() is not None
+        layout.label(text=iface_(f"{family}, mapped by hand" if by_hand else family), translate=False, icon="COMMUNITY")
         shown, all_channels = len(target.covered), len(target.covered) + len(target.missing)
         row = layout.row()
         row.label(

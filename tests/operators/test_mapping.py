@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mapping editor through the installed zip: the table in the file, its operators, and keys that follow it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from facescript.rig_mapping import blender_api as api  # noqa: E402
+from scenes import cube_with_keys, key_by_hand, state  # noqa: E402
+from test_desk import four_beats, points, set_value  # noqa: E402
+
+OPS = bpy.ops.facescript
+
+
+@pytest.fixture
+def face(extension: Any) -> Any:
+    """The demo face, without a performance."""
+    OPS.add_face()
+    return bpy.context.view_layer.objects.active
+
+
+def rows(obj: Any, channel: str) -> list[Any]:
+    return [row for row in obj.facescript_mapping.rows if row.channel == channel]
+
+
+def select(obj: Any, channel: str) -> Any:
+    table = obj.facescript_mapping
+    table.active = next(i for i, row in enumerate(table.rows) if row.channel == channel)
+    return table.rows[table.active]
+
+
+def brief(obj: Any) -> list[tuple[Any, ...]]:
+    """The table, as plain values."""
+    return [
+        (r.channel, r.kind, r.object.name if r.object else "", r.name, r.index, round(r.gain, 3), round(r.offset, 3))
+        for r in obj.facescript_mapping.rows
+    ]
+
+
+def test_the_automatic_mapping_becomes_a_table_and_goes_again(face: Any) -> None:
+    assert len(face.facescript_mapping.rows) == 0
+    assert OPS.edit_mapping() == {"FINISHED"}
+    table = brief(face)
+    assert ("jawOpen", "KEY", "ARKit Face", "jawOpen", 0, 1.0, 0.0) in table
+    # The neck takes its share of 45 degrees.
+    assert [row[2:6] for row in table if row[0] == "headYaw"] == [
+        ("ARKit Face Rig", "neck", 0, 18.0),
+        ("ARKit Face Rig", "head", 0, 27.0),
+    ]
+    assert [row[0] for row in table][:3] == ["eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft"]
+    assert not any(row.by_hand or row.gone or row.empty for row in face.facescript_mapping.rows)
+    assert OPS.automatic_mapping() == {"FINISHED"}
+    assert len(face.facescript_mapping.rows) == 0
+
+
+def test_a_gain_of_ones_own_is_what_is_keyed(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    obj = settings.id_data
+    assert points(settings, "jawOpen")[0] == (1.0, 0.2)
+    OPS.edit_mapping()
+    # The same rows in a table change nothing.
+    before = state()
+    row = select(obj, "jawOpen")
+    row.gain = 0.5
+    assert row.by_hand
+    assert points(settings, "jawOpen")[0] == (1.0, 0.1)
+    assert max(value for _, value in points(settings, "jawOpen")) == pytest.approx(0.3)
+    OPS.automatic_mapping()
+    assert state() == before
+
+
+def test_a_table_with_the_automatic_rows_writes_nothing_anew(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    key_by_hand(settings.id_data, "jawOpen", 12, 0.9)
+    before = state()
+    OPS.edit_mapping()
+    assert state() == before
+
+
+def test_a_channel_sent_elsewhere_leaves_its_old_key_without_keys(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    OPS.edit_mapping()
+    select(settings.id_data, "jawOpen").name = "mouthFunnel"
+    assert points(settings, "jawOpen") == []
+    assert points(settings, "mouthFunnel")[0] == (1.0, 0.2)
+
+
+def test_poses_by_hand_are_understood_by_the_mapping_they_were_made_with(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    OPS.edit_mapping()
+    # The second beat, at frame 25, opens the jaw to 0.6.
+    set_value(settings, "jawOpen", 25, 0.8)
+    select(settings.id_data, "jawOpen").gain = 0.5
+    assert dict(points(settings, "jawOpen"))[25.0] == pytest.approx(0.4)
+    assert [beat.by_hand for beat in settings.beats] == [False, True, False, False]
+    select(settings.id_data, "jawOpen").gain = 1.0
+    assert dict(points(settings, "jawOpen"))[25.0] == pytest.approx(0.8)
+
+
+def test_what_cannot_be_written_leaves_table_and_keys_as_they_were(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    OPS.edit_mapping()
+    keys = settings.id_data.data.shape_keys
+    keys.animation_data.use_tweak_mode = False
+    before, table = state(), brief(settings.id_data)
+    # Every key is muted by a lock: nothing can be written.
+    for group in (keys, bpy.data.objects["ARKit Face Rig"]):
+        for curve in api.fcurves(api.find_place(group)):
+            curve.lock = True
+    select(settings.id_data, "jawOpen")
+    with pytest.raises(RuntimeError, match="locked"):
+        OPS.remove_map_row()
+    for group in (keys, bpy.data.objects["ARKit Face Rig"]):
+        for curve in api.fcurves(api.find_place(group)):
+            curve.lock = False
+    assert (state(), brief(settings.id_data)) == (before, table)
+
+
+def test_rows_are_added_copied_and_removed(face: Any) -> None:
+    OPS.edit_mapping()
+    count = len(face.facescript_mapping.rows)
+    select(face, "jawOpen")
+    OPS.duplicate_map_row()
+    assert [row.name for row in rows(face, "jawOpen")] == ["jawOpen", "jawOpen"]
+    rows(face, "jawOpen")[1].name = "mouthFunnel"
+    OPS.add_map_row()
+    assert [row.empty for row in rows(face, "jawOpen")] == [False, False, True]
+    assert face.facescript_mapping.row == rows(face, "jawOpen")[2]
+    assert len(face.facescript_mapping.rows) == count + 2
+    for _ in range(3):
+        select(face, "jawOpen")
+        OPS.remove_map_row()
+    # The channel stays, to be given another target.
+    assert [row.empty for row in rows(face, "jawOpen")] == [True]
+    assert len(face.facescript_mapping.rows) == count
+
+
+def test_a_target_is_chosen_from_the_characters_own(face: Any) -> None:
+    OPS.edit_mapping()
+    row = select(face, "jawOpen")
+    assert OPS.pick_map_target(target="KEY\tARKit Face\tmouthFunnel\t0") == {"FINISHED"}
+    assert (row.kind, row.name, row.by_hand) == ("KEY", "mouthFunnel", True)
+    OPS.pick_map_target(target="TURN\tARKit Face Rig\tneck\t0")
+    assert (row.kind, row.object.name, row.name, row.axis, row.gain) == (
+        "TURN",
+        "ARKit Face Rig",
+        "neck",
+        "PITCH",
+        25.0,
+    )
+    with pytest.raises(TypeError):
+        OPS.pick_map_target(target="KEY\tCamera\tnothing\t0")
+
+
+def test_auto_fill_leaves_what_is_there(face: Any) -> None:
+    OPS.edit_mapping()
+    select(face, "jawOpen").name = "mouthFunnel"
+    for channel in ("mouthSmileLeft", "mouthFunnel"):
+        select(face, channel)
+        OPS.remove_map_row()
+    OPS.fill_mapping()
+    assert [row.name for row in rows(face, "mouthSmileLeft")] == ["mouthSmileLeft"]
+    assert [row.name for row in rows(face, "jawOpen")] == ["mouthFunnel"]
+    # Its key is used for another channel by now.
+    assert [row.empty for row in rows(face, "mouthFunnel")] == [True]
+
+
+def test_one_side_is_made_from_the_other(face: Any) -> None:
+    OPS.edit_mapping()
+    select(face, "mouthSmileLeft").gain = 0.7
+    select(face, "eyeBlinkLeft").name = "jawOpen"
+    select(face, "eyeBlinkRight").gain = 0.9
+    OPS.mirror_mapping(side="left")
+    assert [(row.name, round(row.gain, 3)) for row in rows(face, "mouthSmileRight")] == [("mouthSmileRight", 0.7)]
+    # jawOpen has no side, and so no twin.
+    assert [(row.name, round(row.gain, 3)) for row in rows(face, "eyeBlinkRight")] == [("eyeBlinkRight", 0.9)]
+    assert "eyeBlinkLeft" in extension_note()
+
+
+def extension_note() -> str:
+    import sys
+
+    return str(sys.modules["bl_ext.user_default.facescript.operators.session"].session().note)
+
+
+def test_what_stands_is_a_full_channel(face: Any) -> None:
+    OPS.edit_mapping()
+    row = select(face, "mouthSmileLeft")
+    with pytest.raises(RuntimeError, match="Nothing that shows mouthSmileLeft is posed"):
+        OPS.full_by_example()
+    keys = face.data.shape_keys.key_blocks
+    keys["mouthSmileLeft"].value, keys["mouthDimpleLeft"].value = 0.75, 0.4
+    OPS.full_by_example()
+    assert row.gain == pytest.approx(0.75)
+    assert [r.name for r in rows(face, "mouthSmileLeft")] == ["mouthSmileLeft"]
+    select(face, "mouthDimpleLeft")
+    OPS.remove_map_row()
+    select(face, "mouthSmileLeft")
+    OPS.full_by_example(more=True)
+    found = {r.name: round(r.gain, 3) for r in rows(face, "mouthSmileLeft")}
+    assert found == {"mouthSmileLeft": 0.75, "mouthDimpleLeft": 0.4}
+
+
+def test_what_stands_is_rest(face: Any) -> None:
+    OPS.edit_mapping()
+    face.data.shape_keys.key_blocks["browInnerUp"].value = 0.2
+    OPS.rest_by_example()
+    assert select(face, "browInnerUp").offset == pytest.approx(0.2)
+    face.data.shape_keys.key_blocks["browInnerUp"].value = 0.9
+    OPS.full_by_example()
+    assert select(face, "browInnerUp").gain == pytest.approx(0.7)
+
+
+def test_the_table_is_in_the_file_with_all_that_was_edited(face: Any, tmp_path: Path) -> None:
+    OPS.edit_mapping()
+    row = select(face, "jawOpen")
+    row.gain, row.offset, row.limited, row.low, row.high = 0.5, 0.1, True, 0.0, 0.8
+    select(face, "headYaw").gain = 30.0
+    table = brief(face)
+    path = str(tmp_path / "character.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    assert brief(bpy.data.objects["ARKit Face"]) == table
+    bpy.ops.wm.read_homefile(use_empty=True)
+    # Another object has the name already.
+    other = cube_with_keys(["jawOpen"], "ARKit Face")
+    with bpy.data.libraries.load(path) as (_, into):
+        into.objects = ["ARKit Face", "ARKit Face Rig"]
+    for obj in into.objects:
+        bpy.context.scene.collection.objects.link(obj)
+    appended = into.objects[0]
+    assert appended.name == "ARKit Face.001" and other.name == "ARKit Face"
+    row = select(appended, "jawOpen")
+    assert (row.object, row.gain, row.limited, round(row.high, 3)) == (appended, 0.5, True, 0.8)
+    assert select(appended, "headYaw").object == into.objects[1]
+
+
+def test_a_renamed_object_keeps_its_rows(face: Any) -> None:
+    OPS.edit_mapping()
+    face.name = "Anna"
+    assert not select(face, "jawOpen").gone
+    face.data.shape_keys.key_blocks["jawOpen"].name = "Jaw Down"
+    assert select(face, "jawOpen").gone
+
+
+@pytest.mark.parametrize("by_operator", [True, False])
+def test_a_copied_characters_rows_are_on_its_own_objects(face: Any, by_operator: bool) -> None:
+    OPS.edit_mapping()
+    rig = face.parent
+    select(face, "jawOpen").gain = 0.5
+    if by_operator:
+        for obj in (face, rig):
+            obj.select_set(True)
+        bpy.ops.object.duplicate()
+        copy = next(o for o in bpy.data.objects if o.name == "ARKit Face.001")
+    else:
+        copy, rig_copy = face.copy(), rig.copy()
+        copy.data = face.data.copy()
+        for obj in (copy, rig_copy):
+            bpy.context.scene.collection.objects.link(obj)
+        copy.parent = rig_copy
+        copy.modifiers[0].object = rig_copy
+    bpy.context.view_layer.objects.active = copy
+    # Any edit looks for the character.
+    OPS.fill_mapping()
+    assert {row.object for row in copy.facescript_mapping.rows} == {copy, copy.parent}
+    assert copy.parent != rig
+    assert {row.object for row in face.facescript_mapping.rows} == {face, rig}
+    assert select(copy, "jawOpen").gain == 0.5
+
+
+def test_every_edit_is_one_undo(face: Any) -> None:
+    bpy.context.preferences.edit.use_global_undo = True
+    bpy.ops.ed.undo_push(message="Begin")
+    OPS.edit_mapping()
+    bpy.ops.ed.undo_push(message="Edit Mapping")
+    select(face, "jawOpen")
+    OPS.remove_map_row()
+    bpy.ops.ed.undo_push(message="Remove")
+    bpy.ops.ed.undo()
+    face = bpy.data.objects["ARKit Face"]
+    assert [row.name for row in rows(face, "jawOpen")] == ["jawOpen"]
+    bpy.ops.ed.undo()
+    assert len(bpy.data.objects["ARKit Face"].facescript_mapping.rows) == 0
