@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from ..rig_mapping.steps import finish
 from ..rig_mapping.targets import Target
 from . import faces, markers
 from .generate import push_undo, write_steps
-from .language import rpt_, tip_
+from .language import iface_, rpt_, tip_
 from .motion import chosen_style
 from .session import busy_reason, session
 
@@ -194,24 +194,27 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:  # type: ignore[override]
         """Ask for the file, or only for the settings if one was dropped."""
+        with suppress(FacescriptError):
+            self.start_frame = faces.active_face(context)[1].start_frame
         if not self.filepath:
             context.window_manager.fileselect_add(self)
             return {"RUNNING_MODAL"}
         return set(context.window_manager.invoke_props_dialog(self))
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout, ending = self.layout, self._ending(context)
         layout.use_property_split, layout.use_property_decorate = True, False
         layout.prop(self, "start_frame")
-        body = layout.box().column()
-        body.label(text="Performance", icon="TEXT")
-        for name in ("number", "gap"):
-            body.prop(self, name)
-        body = layout.box().column()
-        body.label(text="Recording", icon="REC")
-        shown = ("bound", "whole_frames") if self.recording_as == "KEYS" else ("beat_bound",)
-        for name in ("recording_as", *shown, "smoothing", "neutral", "rate", "angles"):
-            body.prop(self, name)
+        if ending != ".csv":
+            _settings(self, "Performance", "TEXT", ("number", "gap"))
+        if ending not in (".jsonl", ".json"):
+            shown = ("bound", "whole_frames") if self.recording_as == "KEYS" else ("beat_bound",)
+            _settings(self, "Recording", "REC", ("recording_as", *shown, "smoothing", "neutral", "rate", "angles"))
+
+    def _ending(self, context: bpy.types.Context) -> str:
+        """The ending of the file that is chosen at the moment."""
+        params = getattr(context.space_data, "params", None)
+        return Path(params.filename if params is not None else self.filepath).suffix.lower()
 
     def run(self, context: bpy.types.Context, path: Path) -> None:
         """Read the file and write what it holds."""
@@ -290,6 +293,14 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
         session().error = None
         session().note = " ".join((note, *warnings))
         self.report({"WARNING" if warnings else "INFO"}, rpt_(session().note))
+
+
+def _settings(operator: Any, title: str, icon: Any, names: tuple[str, ...]) -> None:
+    """Draw some of an operator's properties in a box."""
+    body = operator.layout.box().column()
+    body.label(text=iface_(title), icon=icon)
+    for name in names:
+        body.prop(operator, name)
 
 
 @contextmanager
