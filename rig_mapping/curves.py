@@ -225,6 +225,8 @@ def evaluate(curve: Curve, frames: npt.ArrayLike) -> Array:
     """The curve's values at `frames` (N,), whole or not, as Blender evaluates them; held before and after."""
     at = np.atleast_1d(np.asarray(frames, dtype=np.float64))
     x = curve.frames.astype(np.float64)
+    if np.array_equal(at, x):
+        return curve.values.copy()
     if x.size == 1:
         return np.full(at.shape, curve.values[0])
     inside = np.clip(at, x[0], x[-1])

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -54,13 +54,7 @@ class Leaf:
     uid: int
     path: str
     index: int
-    datablock: Any = None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Leaf) and (self.uid, self.path, self.index) == (other.uid, other.path, other.index)
-
-    def __hash__(self) -> int:
-        return hash((self.uid, self.path, self.index))
+    datablock: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -361,11 +355,9 @@ def _first(shown: Callable[[float], float], sign: float, full: float, steps: Seq
         # Most responses are straight lines up to where they end: what a line says is tried first.
         value = shown(sign * inside)
         guess = inside * most / value if value > 1e-6 * full else 0.0
-        middle = guess if inside < guess < outside else 0.5 * (inside + outside)
+        middle = guess if inside < guess <= outside else 0.5 * (inside + outside)
         reached = shown(sign * middle)
-        if abs(reached - most) <= _EXACT * most and shown(sign * middle * (1.0 - 10.0 * _EXACT)) < most * (
-            1.0 - 2.0 * _EXACT
-        ):
+        if abs(reached - most) <= _EXACT * most and shown(sign * middle * (1.0 - 10.0 * _EXACT)) < enough:
             return sign * middle
         if reached >= enough:
             outside = middle
@@ -376,35 +368,62 @@ def _first(shown: Callable[[float], float], sign: float, full: float, steps: Seq
     return sign * outside
 
 
+class _Trial:
+    """A number that is moved by steps from where it stands at rest, and what the keys are then, each looked at once."""
+
+    def __init__(self, leaf: Leaf, keys: Sequence[Wanted], move: Callable[[float], None]) -> None:
+        self.start = _at_rest(leaf)
+        self._keys, self._move, self._range = keys, move, _range(leaf)
+        self._seen: dict[float, dict[Wanted, float]] = {}
+
+    def shown(self, one: Wanted, step: float) -> float:
+        """How far a step takes a key from what it is at rest, towards its full value."""
+        return (self._values(step)[one] - self._values(0.0)[one]) * math.copysign(1.0, one.full)
+
+    def _values(self, step: float) -> dict[Wanted, float]:
+        if step not in self._seen:
+            low, high = self._range
+            self._move(min(max(self.start + step, low), high))
+            self._seen[step] = {one: _now(one) for one in self._keys}
+        return self._seen[step]
+
+
 def _measure(
     wanted: Sequence[Wanted], leaves: Mapping[Wanted, Sequence[Leaf]]
 ) -> dict[Wanted, dict[Leaf, tuple[float, float]]]:
     """What `_answer` says, found by moving the numbers and looking at the keys."""
     answers: dict[Wanted, dict[Leaf, tuple[float, float]]] = {one: {} for one in wanted}
     for leaf in dict.fromkeys(leaf for one in wanted for leaf in leaves[one]):
-        low, high = _range(leaf)
+        keys = [one for one in wanted if leaf in leaves[one]]
         with _probe(leaf) as move:
-            start = _at_rest(leaf)
-            memory: dict[float, dict[Wanted, float]] = {}
-
-            def values(
-                step: float, memory: Any = memory, start: float = start, low: float = low, high: float = high
-            ) -> dict[Wanted, float]:
-                if step not in memory:
-                    move(min(max(start + step, low), high))
-                    memory[step] = {one: _now(one) for one in wanted}
-                return dict(memory[step])
-
-            for one in (one for one in wanted if leaf in leaves[one]):
-
-                def shown(step: float, one: Wanted = one) -> float:
-                    return (values(step)[one] - values(0.0)[one]) * math.copysign(1.0, one.full)
-
-                steps = [_first(shown, sign, abs(one.full), _COARSE) for sign in (1.0, -1.0)]
-                found = [step for step in steps if step is not None]
-                if found:
-                    answers[one][leaf] = (start, min(found, key=abs))
+            trial = _Trial(leaf, keys, move)
+            for one in keys:
+                step = _remembered(trial, one, leaf) or _search(trial, one)
+                if step is not None:
+                    answers[one][leaf] = (trial.start, step)
+                    _steps[_place(one, leaf)] = step, trial.shown(one, step)
     return answers
+
+
+# Steps that were found, and how far they took the key: searching takes a dozen looks at the scene, checking two.
+_steps: dict[tuple[int, str, float, Leaf], tuple[float, float]] = {}
+
+
+def _place(one: Wanted, leaf: Leaf) -> tuple[int, str, float, Leaf]:
+    return one.object.data.shape_keys.session_uid, one.key, one.full, replace(leaf, datablock=None)
+
+
+def _remembered(trial: _Trial, one: Wanted, leaf: Leaf) -> float | None:
+    """The step that was found before, if it still takes the key as far, and half of it not."""
+    step, shown = _steps.get(_place(one, leaf), (0.0, 0.0))
+    if step == 0.0 or abs(trial.shown(one, step) - shown) > _EXACT * abs(one.full):
+        return None
+    return step if trial.shown(one, 0.5 * step) < 0.99 * shown else None
+
+
+def _search(trial: _Trial, one: Wanted) -> float | None:
+    found = [_first(lambda step: trial.shown(one, step), sign, abs(one.full), _COARSE) for sign in (1.0, -1.0)]
+    return min((step for step in found if step is not None), key=abs, default=None)
 
 
 def _now(one: Wanted) -> float:

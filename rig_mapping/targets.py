@@ -145,7 +145,7 @@ def _no_face(obj: Any) -> FacescriptError:
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return FacescriptError(
         "no_arkit_keys",
-        f"None of the {len(names)} shape keys of {obj.name!r} has an ARKit name; it has {shown}.",
+        f"None of the {len(names)} shape keys of {obj.name!r} has a name that is known; it has {shown}.",
         "Name them as ARKit does, such as jawOpen or mouthSmileLeft.",
     )
 
@@ -168,7 +168,7 @@ def _as_matched(parts: tuple[FaceMesh, ...], objects: list[Any]) -> Target:
     if not rows:
         raise FacescriptError(
             "driven_keys",
-            f"All facial shape keys of {parts[0].obj.name!r} are driven by drivers.",
+            f"All facial shape keys of {parts[0].obj.name!r} are driven by drivers, and no control of them was found.",
             "Remove the drivers, or use a copy of the face without its control rig.",
         )
     profile = parts[0].match.profile
@@ -301,7 +301,9 @@ def _tell_unseen(mesh: Any, keys: list[Number], warnings: list[str]) -> None:
     muted, narrow = [], []
     for number in keys:
         block = mesh.data.shape_keys.key_blocks[number.name]
-        gains = [0.0, *(gain for _, gain in number.parts)]
+        # What keeps the lips closed over an open jaw only takes back what the jaw does.
+        shut = ("mouthClose",) if "jawOpen" in number.channels else ()
+        gains = [0.0, *(gain for channel, gain in number.parts if channel not in shut)]
         ends = [min(max(number.offset + end, number.low), number.high) for end in (min(gains), max(gains))]
         muted += [number.name] if block.mute else []
         if not (block.slider_min <= ends[0] + 1e-6 and block.slider_max >= ends[1] - 1e-6):

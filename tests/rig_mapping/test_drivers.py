@@ -161,6 +161,13 @@ def test_a_response_that_is_not_plain_is_measured_and_nothing_is_left_changed() 
     assert "jawOpen" in target.covered
     assert (tuple(rig.pose.bones["jaw control"].location), mesh.data.shape_keys.key_blocks["jawOpen"].value) == before
     assert written(mesh, {}, {"jawOpen": 0.5}, {"jawOpen": 1.0})[1:] == [{"jawOpen": 0.5}, {"jawOpen": 1.0}]
+    # Again, now that the control is keyed.
+    bpy.context.scene.frame_set(24)
+    assert find_target(mesh).mapping == target.mapping
+    assert values(mesh, 24) == {"jawOpen": 0.5}
+    # Another response than the one that was found before.
+    curve.driver.expression = "max(0, min(1, var * 5))"
+    assert written(mesh, {}, {"jawOpen": 0.5}, {"jawOpen": 1.0})[1:] == [{"jawOpen": 0.5}, {"jawOpen": 1.0}]
 
 
 @pytest.mark.parametrize(
