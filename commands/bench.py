@@ -10,7 +10,7 @@ import sys
 from ..inference.runtime import Runtime
 from . import PYTHON, RUNTIME
 
-BENCHMARKS = ("timeline", "decoding", "embedded", "desk", "window")
+BENCHMARKS = ("timeline", "matching", "decoding", "embedded", "desk", "window")
 
 
 def main(arguments: list[str]) -> int:
@@ -26,6 +26,10 @@ def main(arguments: list[str]) -> int:
         from ..benchmarks import timeline
 
         timeline.run()
+    elif names[0] == "matching":
+        from ..benchmarks import matching
+
+        matching.run()
     elif names[0] == "embedded":
         from ..benchmarks import embedded
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +23,8 @@ COMMON = Path(__file__).with_name("common_words.json")
 
 # A row with less confidence than this is not made; its name is listed as doubtful.
 THRESHOLD = 0.5
+# What is not of the family's own table is filled in only by names as sure as this.
+CERTAIN = 0.9
 # What a row's confidence is multiplied by that does not come from the family's own table.
 FROM_ARKIT, FROM_OTHERS, FROM_WORDS = 0.9, 0.8, 0.6
 
@@ -30,6 +32,8 @@ FROM_ARKIT, FROM_OTHERS, FROM_WORDS = 0.9, 0.8, 0.6
 _CLOSEST = 8
 # How much more an exact name says than one that is spelled alike: the power of its confidence.
 _EXACTNESS = 3
+# How much of a name's worth is lost with the part of it that the family's name leaves unexplained.
+_UNSAID = 0.2
 # A name that is only evidence of a family counts for this many mapped ones.
 _EVIDENCE = 0.5
 # A family other than ARKit is believed from this many points; names of two letters (A, O) give only half a point.
@@ -37,9 +41,9 @@ _ENOUGH = 2.0
 _SHORT = 0.5
 # A family within this share of the best one's points is a near equal.
 _NEAR = 0.9
-# Other families fill a rig whose own shows less than this many channels, with no fewer names than _NAMES; common words
-# fill one that shows less than _FEW, by pairs of sides.
-_REDUCED, _NAMES, _FEW = 26, 3, 20
+# Other families fill a rig whose own shows less than this many channels, with no fewer names than _NAMES and than this
+# share of the family's; common words fill one that shows less than _FEW, by pairs of sides.
+_REDUCED, _NAMES, _BESIDE, _FEW = 26, 4, 0.25, 20
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,18 @@ class _Fit:
     points: float
 
     @property
+    def exact(self) -> int:
+        """How many shapes have their published names."""
+        return sum(confidence >= spelled.CAPITAL for confidence in self.match.confidence.values())
+
+    @property
     def channels(self) -> int:
         """How many channels have a key."""
         return sum(any(s.name in self.match.keys for s in rows) for rows in self.profile.channels.values())
+
+
+def _is_arkit(profile: Profile) -> bool:
+    return DEFAULT in (profile.id, profile.base)
 
 
 def _worth(name: str) -> float:
@@ -113,7 +126,11 @@ def _worth(name: str) -> float:
 
 def _fit(names: tuple[str, ...], profile: Profile) -> _Fit:
     match = match_meshes([names], profile)[0]
-    points = sum(match.confidence[s] ** _EXACTNESS * sum(map(_worth, keys)) for s, keys in match.keys.items())
+    points = 0.0
+    for shape, keys in match.keys.items():
+        longest = max(map(len, profile.spelled(shape)))
+        explained = sum(_worth(key) * (1.0 - _UNSAID + _UNSAID * min(1.0, longest / len(key))) for key in keys)
+        points += match.confidence[shape] ** _EXACTNESS * explained
     return _Fit(profile, match, points + _EVIDENCE * sum(map(_worth, match.evidence)))
 
 
@@ -122,7 +139,18 @@ def _fits(names: tuple[str, ...], families: Sequence[Profile]) -> list[_Fit]:
     counted = {profile: spelled.hits(names, profile) for profile in families}
     closest = sorted((p for p in families if counted[p]), key=lambda p: -counted[p])[:_CLOSEST]
     fits = [_fit(names, profile) for profile in families if profile in closest]
-    return sorted(fits, key=lambda f: (-round(f.points, 6), -f.channels, len(f.profile.shapes)))
+    fits.sort(key=lambda f: (-round(f.points, 6), -f.channels, len(f.profile.shapes)))
+    arkit = next((f for f in fits if f.profile.id == DEFAULT), None)
+    if (
+        arkit
+        and arkit.points >= _NEAR * fits[0].points
+        and arkit.exact >= fits[0].exact
+        and not _is_arkit(fits[0].profile)
+    ):
+        # What others may have beside ARKit's names is as good as nothing: a decoy must not turn the scales.
+        fits.remove(arkit)
+        fits.insert(0, arkit)
+    return fits
 
 
 def _recognition(fits: Sequence[_Fit], total: int) -> Recognition:
@@ -132,8 +160,7 @@ def _recognition(fits: Sequence[_Fit], total: int) -> Recognition:
     best = believed[0]
     shapes = best.profile.shapes
     score = sum(best.match.confidence.values()) / len(shapes)
-    exact = sum(c >= spelled.HABIT for c in best.match.confidence.values())
-    why = f"{len(best.match.keys)} of its {len(shapes)} shapes are there, {exact} of them by their published names"
+    why = f"{len(best.match.keys)} of its {len(shapes)} shapes are there, {best.exact} of them by their published names"
     if best.match.evidence:
         why += f", and {len(best.match.evidence)} more names that tell it"
     near = next((f for f in believed[1:] if f.points >= _NEAR * best.points), None)
@@ -199,39 +226,50 @@ def match_character(meshes: Sequence[Iterable[str]], profile: Profile | None = N
     return _matched(lists, profile)
 
 
+@lru_cache(maxsize=256)
 def _matched(lists: tuple[tuple[str, ...], ...], profile: Profile | None) -> tuple[Match, ...]:
     names = tuple(dict.fromkeys(name for mesh in lists for name in mesh))
     fits = _fits(names, every())
     family = profile or _recognition(fits, len(names)).profile
     own = match_meshes(lists, family)
     rows = [_rows(family, match, "", 1.0) for match in own]
-    taken = {key for match in own for keys in match.keys.values() for key in keys}
-    taken |= {key for match in own for key in match.evidence}
-
-    def fill(source: Profile, factor: float, pairs: bool = False) -> None:
-        """Rows for channels that no mesh shows yet, by keys that nothing uses."""
-        shown = {row.channel for found in rows for row in found}
-        filled = match_meshes(lists, source)
-        for found, match in zip(rows, filled, strict=True):
-            new = [
-                r for r in _rows(source, match, source.name, factor) if r.channel not in shown and r.key not in taken
-            ]
-            found.extend(r for r in (_pairs(new) if pairs else new) if r.confidence >= THRESHOLD)
-        taken.update(row.key for found in rows for row in found)
-
-    def shown() -> int:
-        return len({row.channel for found in rows for row in found})
-
-    if DEFAULT not in (family.id, family.base):
-        fill(get(), FROM_ARKIT)
-    if shown() < _REDUCED:
-        for other in fits:
-            certain = [k for keys in other.match.keys.values() for k in keys if k not in taken and _worth(k) == 1.0]
-            if other.profile is not family and len(certain) >= _NAMES:
-                fill(other.profile, FROM_OTHERS)
-    if shown() < _FEW:
-        fill(_common(), FROM_WORDS, pairs=True)
+    ours = {row.key for found in rows for row in found}
+    # What the family knows is not for others, and of names that are alike to it none is more than another.
+    closed = {key for match in own for found in match.ambiguous.values() for key in found}
+    closed.update(key for match in own for key in match.evidence)
+    if not _is_arkit(family):
+        _fill(rows, lists, get(), FROM_ARKIT, closed)
+    for other in fits:
+        unused = [k for keys in other.match.keys.values() for k in keys if k not in ours | closed and _worth(k) == 1.0]
+        enough = len(unused) >= max(_NAMES, _BESIDE * len(ours))
+        if other.profile is not family and enough and _channels(rows) < _REDUCED:
+            _fill(rows, lists, other.profile, FROM_OTHERS, closed)
+    if _channels(rows) < _FEW:
+        _fill(rows, lists, _common(), FROM_WORDS, closed, pairs=True)
     return tuple(_finish(family, match, found) for match, found in zip(own, rows, strict=True))
+
+
+def _channels(rows: Iterable[Iterable[MatchedRow]]) -> int:
+    return len({row.channel for found in rows for row in found})
+
+
+def _fill(
+    rows: Sequence[list[MatchedRow]],
+    lists: Sequence[Iterable[str]],
+    source: Profile,
+    factor: float,
+    closed: set[str],
+    pairs: bool = False,
+) -> None:
+    """Add rows for channels that no mesh shows yet, by names that cannot be mistaken and that nothing uses."""
+    shown = {row.channel for found in rows for row in found}
+    taken = closed | {row.key for found in rows for row in found}
+    for found, match in zip(rows, match_meshes(lists, source), strict=True):
+        offered = [row for row in _rows(source, match, source.name, factor) if row.confidence >= CERTAIN * factor]
+        # A key that says several things is taken for all of them or for none.
+        torn = taken | {row.key for row in offered if row.channel in shown}
+        new = [row for row in offered if row.key not in torn]
+        found.extend(_pairs(new) if pairs else new)
 
 
 def _finish(family: Profile, match: NameMatch, rows: list[MatchedRow]) -> Match:

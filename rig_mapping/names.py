@@ -26,6 +26,9 @@ _NUMBERED = re.compile(r"(.+)\.([0-9]{3,9})", re.DOTALL)
 _HABIT, _SHARE, _TIMES = 5, 0.6, 3.0
 # What looks like a variation of shapes (`_old`, `_50`) is a habit only of a rig that has hardly anything else.
 _STRONG_HABIT, _STRONG_SHARE = 20, 0.8
+# What this share of a rig's names begins with is its namespace. Names are variations of others (old_jawOpen beside
+# jawOpen) if this share of the others is there.
+_MOST, _VARIED = 0.5, 0.3
 # A spelling with a prefix and no boundary before it (zorkjawopen) has at least this many letters, in such a long word.
 _GLUED, _LONG_WORD = 5, 8
 # So many readings of the abbreviations in one run of words are tried.
@@ -36,56 +39,6 @@ _LONGEST = 120
 # How sure a reading is, of 1. The factors of spelling, of what is around it and of Blender's number are multiplied.
 EXACT, CAPITAL, LETTERS, ABBREVIATED = 1.0, 0.98, 0.95, 0.85
 HABIT, KNOWN, STRANGE, NUMBERED, RIVALLED = 0.98, 0.9, 0.75, 0.98, 0.8
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A name read as a spelling of a shape, or as evidence of the family.
-
-    `prefix` and `suffix`: the text around it; `written`: how, least first: 0 as published, 1 with a capital, 2 by its
-    letters, 3 abbreviated or with its side elsewhere. `number`: 0, or Blender's number plus 1.
-    """
-
-    key: str
-    spelling: Spelling
-    prefix: str
-    suffix: str
-    written: int
-    number: int
-    style: str
-
-    @property
-    def part(self) -> tuple[str, str]:
-        """The shape and the half of it."""
-        return self.spelling.shape, self.spelling.half
-
-    @property
-    def dress(self) -> tuple[str, str]:
-        """Prefix and suffix without what differs from name to name: case, separators and digits."""
-        return _bare(self.prefix), _bare(self.suffix)
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A reading that is believed; `around`: 0 for the rig's habit or nothing around the name, 1 for nothing where the
-    habit is something, 2 for a known prefix, 3 for another one."""
-
-    reading: Reading
-    around: int
-
-    @property
-    def rank(self) -> tuple[int, int, int]:
-        """What it is preferred by, least first."""
-        loose = self.reading.written + (2 if self.around == 1 and self.reading.written > 1 else 0)
-        return self.reading.number, max(loose, 3) if self.around > 1 else loose, self.around
-
-    @property
-    def confidence(self) -> float:
-        """How sure the reading is, in (0, 1]."""
-        spelled = (EXACT, CAPITAL, LETTERS, ABBREVIATED)[self.reading.written]
-        dressed = self.reading.dress != ("", "")
-        around = (HABIT if dressed else 1.0, 1.0, KNOWN, STRANGE)[self.around]
-        return spelled * around * (NUMBERED if self.reading.number else 1.0)
 
 
 @dataclass(frozen=True)
@@ -105,12 +58,19 @@ class NameMatch:
 
 
 class _Name(NamedTuple):
-    """A key, what of it is read after `lead`, and Blender's number plus 1, or 0."""
+    """A key, its text without Blender's number, the number plus 1, or 0, and the length of what it begins with as most
+    names of the rig do; `strayed`: it does not."""
 
     key: str
     text: str
     number: int
-    lead: str = ""
+    lead: int = 0
+    strayed: bool = False
+
+    def before(self, start: int) -> tuple[str, str]:
+        """The text before a place: the rig's lead, if it is all there, and the rest."""
+        lead = self.lead if self.lead <= start else 0
+        return self.text[:lead], self.text[lead:start]
 
 
 class _Span(NamedTuple):
@@ -125,8 +85,64 @@ class _Span(NamedTuple):
     moved: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """A name read as a spelling of a shape, or as evidence of the family.
+
+    `lead`, `prefix` and `suffix`: the text around it, what most names begin with first; `written`: how, least first:
+    0 as published, 1 with a capital, 2 by its letters, 3 abbreviated or with its side elsewhere.
+    """
+
+    name: _Name
+    spelling: Spelling
+    lead: str
+    prefix: str
+    suffix: str
+    written: int
+    style: str
+
+    @property
+    def key(self) -> str:
+        """The shape key's name."""
+        return self.name.key
+
+    @property
+    def part(self) -> tuple[str, str]:
+        """The shape and the half of it."""
+        return self.spelling.shape, self.spelling.half
+
+    @property
+    def dress(self) -> tuple[str, str]:
+        """Prefix and suffix without what differs from name to name: case, separators and digits."""
+        return _bare(self.prefix).replace("_", ""), _bare(self.suffix)
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """A reading that is believed; `around`: 0 for the rig's habit or nothing around the name, 1 for nothing where the
+    habit is something, 2 for a known prefix, 3 for another one."""
+
+    reading: _Reading
+    around: int
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """What it is preferred by, least first."""
+        loose = self.reading.written + (2 if self.around == 1 and self.reading.written > 1 else 0)
+        return self.reading.name.number, max(loose, 3) if self.around > 1 else loose, self.around
+
+    @property
+    def confidence(self) -> float:
+        """How sure the reading is, in (0, 1]."""
+        spelled = (EXACT, CAPITAL, LETTERS, ABBREVIATED)[self.reading.written]
+        dressed = self.reading.lead or self.reading.dress != ("", "")
+        around = (HABIT if dressed else 1.0, 1.0, KNOWN, STRANGE)[self.around]
+        return spelled * around * (NUMBERED if self.reading.name.number else 1.0)
+
+
 def _bare(text: str) -> str:
-    return re.sub(r"[\W_]+", "_", re.sub(r"\d+", "#", text.lower()))
+    """A prefix or suffix without what differs from name to name. Marks such as ~ and % say something and stay."""
+    return re.sub(r"\d+", "#", re.sub(r"[\s._:|/-]+", "_", text.lower()))
 
 
 def _numbered(key: str) -> _Name:
@@ -151,19 +167,24 @@ def _shared_ends(texts: Sequence[str]) -> tuple[list[int], list[int]]:
     return ends[0], ends[1]
 
 
-def _without_namespace(names: Sequence[_Name]) -> list[_Name]:
-    """What most names begin with up to a separator is no part of them, whatever it means elsewhere: `L:jawOpen` is L's.
-
-    It is a side where other names begin with the other one.
-    """
-    leads = Counter(name.text[: m.end()] for name in names for m in re.finditer(r"[\W_]+", name.text))
-    common = [lead for lead, count in leads.items() if count >= max(_HABIT, 0.5 * len(names))]
-    sides = Counter(found[0].side for found in (tokens(name.text) for name in names) if found)
-    lead = max((c for c in common if not _opposed(c, sides)), key=len, default="")
-    return [
-        n._replace(lead=lead, text=n.text[len(lead) :]) if n.text.startswith(lead) and n.text != lead else n
-        for n in names
+@lru_cache(maxsize=256)
+def _read(names: tuple[str, ...]) -> tuple[_Name, ...]:
+    """The names, and what most of them begin with up to a separator: whatever that means elsewhere, in `L:jawOpen` it
+    is L's. But it is a side where other names begin with the other one, and makes variations where the same names are
+    there without it."""
+    read = [_numbered(key) for key in names]
+    leads = Counter(name.text[: m.end()] for name in read for m in re.finditer(r"[\W_]+", name.text))
+    texts = {name.text for name in read}
+    common = [
+        lead
+        for lead, count in leads.items()
+        if count >= max(_HABIT, _MOST * len(read))
+        and len({text.removeprefix(lead) for text in texts if text.startswith(lead)} & texts) < _VARIED * count
     ]
+    sides = Counter(found[0].side for found in (tokens(name.text) for name in read) if found)
+    lead = max((c for c in common if not _opposed(c, sides)), key=len, default="")
+    led = [name.text.startswith(lead) and name.text != lead for name in read]
+    return tuple(n._replace(lead=len(lead) * on, strayed=not on) for n, on in zip(read, led, strict=True))
 
 
 def _opposed(lead: str, sides: Mapping[str, int]) -> bool:
@@ -181,6 +202,8 @@ def _letters(name: _Name, heads: Sequence[int], tails: Sequence[int]) -> Iterabl
     if len(word) != len(lower) or not word:  # a letter whose lower case is two letters: not one of ours
         return
     found = tokens(text)
+    if _has_side(text[: name.lead]):
+        found = tuple(token for token in found if token.start >= name.lead)
     place = {i: n for n, (i, _) in enumerate(lower)}
     starts = {place[t.start] for t in found}
     ends = {place[t.end - 1] + 1 for t in found} | {place[len(text) - n] for n in tails if len(text) - n in place}
@@ -215,10 +238,9 @@ def _abbreviated(name: _Name, found: Sequence[Token]) -> Iterable[tuple[str, _Sp
 @lru_cache(maxsize=256)
 def _index(names: tuple[str, ...]) -> Mapping[str, tuple[_Span, ...]]:
     """Letters -> where they stand in the names."""
-    read = _without_namespace([_numbered(key) for key in dict.fromkeys(names)])
-    heads, tails = _shared_ends([name.text for name in read])
+    heads, tails = _shared_ends([name.text for name in _read(names)])
     index: dict[str, list[_Span]] = defaultdict(list)
-    for name in read:
+    for name in _read(names):
         for letters, span in _letters(name, heads, tails):
             index[letters].append(span)
     return {letters: tuple(spans) for letters, spans in index.items()}
@@ -235,14 +257,15 @@ def _style(text: str, short: bool) -> str:
     return f"{separators} {case} {short}"
 
 
-def _around(span: _Span) -> tuple[str, str]:
-    """The text before and after a span, without a side that stands farther off."""
+def _around(span: _Span) -> tuple[str, str, str]:
+    """The rig's lead, and the text before and after a span, without a side that stands farther off."""
     text, moved = span.name.text, span.moved
+    lead, before = span.name.before(min(span.start, moved[0]) if moved else span.start)
     if moved is None:
-        return text[: span.start], text[span.end :]
+        return lead, before, text[span.end :]
     if moved[0] < span.start:
-        return text[: moved[0]] + text[moved[1] : span.start], text[span.end :]
-    return text[: span.start], text[span.end : moved[0]] + text[moved[1] :]
+        return lead, before + text[moved[1] : span.start], text[span.end :]
+    return lead, before, text[span.end : moved[0]] + text[moved[1] :]
 
 
 def _has_side(text: str) -> bool:
@@ -256,9 +279,9 @@ def _extent(span: _Span) -> tuple[int, int]:
 
 def _best_span(found: list[tuple[_Span, Spelling]]) -> tuple[_Span, Spelling] | None:
     """The one span that is what a name says; None if it says two things, or none for certain."""
-    whole = [f for f in found if f[0].moved is None and not any(map(_has_side, _around(f[0])))]
-    moved = [f for f in found if f[0].moved is not None and not any(map(_has_side, _around(f[0])))]
-    left = whole or moved or found
+    whole = [f for f in found if f[0].moved is None and not any(map(_has_side, _around(f[0])[1:]))]
+    moved = [f for f in found if f[0].moved is not None and not any(map(_has_side, _around(f[0])[1:]))]
+    left = whole or moved or [f for f in found if f[0].moved is None]
     extents = {_extent(span) for span, _ in left}
     largest = [e for e in extents if not any(o != e and o[0] <= e[0] and e[1] <= o[1] for o in extents)]
     if len(largest) != 1:
@@ -270,7 +293,7 @@ def _best_span(found: list[tuple[_Span, Spelling]]) -> tuple[_Span, Spelling] | 
     return same[0] if len({(s.shape, s.half) for _, s in same}) == 1 else None
 
 
-def _reading(span: _Span, spelling: Spelling, published: Mapping[str, str]) -> Reading:
+def _reading(span: _Span, spelling: Spelling, published: Mapping[str, str]) -> _Reading:
     text = span.name.text[span.start : span.end]
     # A first letter of the other case is the next best thing to the published name.
     turned = text[:1].swapcase() + text[1:]
@@ -280,27 +303,24 @@ def _reading(span: _Span, spelling: Spelling, published: Mapping[str, str]) -> R
         written = 1
     else:
         written = 3 if span.abbreviated or spelling.place in ("front", "middle") else 2
-    prefix, suffix = _around(span)
-    style, name = _style(text, spelling.short), span.name
-    return Reading(name.key, spelling, name.lead + prefix, suffix, written, name.number, style)
+    return _Reading(span.name, spelling, *_around(span), written, _style(text, spelling.short))
 
 
-def _exact_readings(names: tuple[str, ...], profile: Profile) -> list[Reading]:
+def _exact_readings(names: tuple[str, ...], profile: Profile) -> list[_Reading]:
     """Names as published after a prefix that ends in a separator, the longest published name that fits."""
     published = _published(profile) | {normal(name): "" for name in profile.evidence}
     found = []
-    for key in names:
-        name = _numbered(key)
+    for name in _read(names):
         for begin in range(len(name.text)):
-            text, prefix = name.text[begin:], name.text[:begin]
-            if text in published and (not prefix or not prefix[-1].isalnum()):
+            text, (lead, prefix) = name.text[begin:], name.before(begin)
+            if text in published and (begin == 0 or not name.text[begin - 1].isalnum()):
                 spelling = Spelling(published[text], "" if published[text] else text, "own", False)
-                found.append(Reading(key, spelling, prefix, "", 0, name.number, _style(text, False)))
+                found.append(_Reading(name, spelling, lead, prefix, "", 0, _style(text, False)))
                 break
     return found
 
 
-def _readings(names: tuple[str, ...], profile: Profile) -> list[Reading]:
+def _readings(names: tuple[str, ...], profile: Profile) -> list[_Reading]:
     """Each name that says one thing in the family's words, at most once."""
     if profile.exact:
         return _exact_readings(names, profile)
@@ -328,7 +348,7 @@ def hits(names: tuple[str, ...], profile: Profile) -> int:
     return sum(found.values())
 
 
-def _shapes_by(readings: Iterable[Reading], which: int) -> dict[str, set[tuple[str, str]]]:
+def _shapes_by(readings: Iterable[_Reading], which: int) -> dict[str, set[tuple[str, str]]]:
     """What each prefix (0) or suffix (1) is around."""
     shapes: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for reading in readings:
@@ -336,7 +356,7 @@ def _shapes_by(readings: Iterable[Reading], which: int) -> dict[str, set[tuple[s
     return shapes
 
 
-def _tells(text: str, readings: Sequence[Reading], which: int) -> bool:
+def _tells(text: str, readings: Sequence[_Reading], which: int) -> bool:
     """Whether a prefix or suffix looks as if it made other shapes: a telling word, a side, a constant number."""
     found = tokens(text.replace("_", " "))
     if any(set(t.meanings) & (words().decoys | set(SIDES)) for t in found):
@@ -347,12 +367,12 @@ def _tells(text: str, readings: Sequence[Reading], which: int) -> bool:
     return False
 
 
-def _habit(readings: Sequence[Reading], which: int) -> str | None:
+def _habit(readings: Sequence[_Reading], which: int) -> str | None:
     """The prefix (0) or suffix (1) that most of the rig's names have ("" for none); None if there is no such habit."""
     shapes = _shapes_by(readings, which)
     for text in sorted(shapes):
         inner = [o for o in shapes if o != text and (text.endswith(o) if which == 0 else text.startswith(o))]
-        if any(shapes[o] & shapes[text] and len(shapes[o]) >= 0.3 * len(shapes[text]) for o in inner):
+        if any(shapes[o] & shapes[text] and len(shapes[o]) >= _VARIED * len(shapes[text]) for o in inner):
             # The same shapes are there without it: these are their variations.
             del shapes[text]
     counts = Counter({text: len(found) for text, found in shapes.items()}).most_common()
@@ -374,16 +394,15 @@ def _vocabulary() -> frozenset[str]:
 
 def _is_known(prefix: str, profile: Profile) -> bool:
     known = {p.lower() for p in profile.prefixes}
-    whole = prefix.strip("._-:|/ ").lower().rstrip("0123456789")
-    parts = [re.sub(r"[\W\d_]+", "", part) for part in re.split(r"[\W_]+", prefix.lower())]
-    return whole in known or all(part in known for part in parts if part)
+    parts = re.split(r"[._:|/ -]+", prefix.strip("._:|/ -").lower())
+    return "_".join(parts) in known or all(part.rstrip("0123456789") in known for part in parts)
 
 
-def _around_rank(reading: Reading, habit: str | None, free: set[str], profile: Profile) -> int | None:
-    """`Accepted.around`, or None if what stands before the name makes it another shape."""
+def _around_rank(reading: _Reading, habit: str | None, free: set[str], profile: Profile) -> int | None:
+    """`_Accepted.around`, or None if what stands before the name makes it another shape."""
     prefix, word = reading.prefix, reading.dress[0]
-    if word == habit or not word:
-        return 0 if word == habit or not habit else 1
+    if word in ("", habit):
+        return 1 if reading.name.strayed or (habit and word != habit) else 0
     if prefix[-1].isalnum() or not any(c.isalpha() for c in word):
         # Nothing stands between prefix and name (noJawOpen), or a number (50_jawOpen): only a habit is a prefix.
         return None
@@ -404,10 +423,10 @@ def _around_rank(reading: Reading, habit: str | None, free: set[str], profile: P
     return 3 if habit is None or word in free else None
 
 
-def _accepted(readings: Sequence[Reading], profile: Profile) -> list[Accepted]:
+def _accepted(readings: Sequence[_Reading], profile: Profile) -> list[_Accepted]:
     """The readings that nothing around the name speaks against."""
     suffix = _habit(readings, 1)
-    good = [r for r in readings if r.dress[1] in ("", suffix or "")]
+    good = [r for r in readings if r.dress[1] in ("", "_", suffix)]
     good += _in_the_middle([r for r in readings if r not in good])
     habit = _habit(good, 0)
     shapes = _shapes_by(good, 0)
@@ -417,17 +436,17 @@ def _accepted(readings: Sequence[Reading], profile: Profile) -> list[Accepted]:
         if len(found) >= 3 and not any(found & other for o, other in shapes.items() if o != word)
     }
     ranked = [(r, _around_rank(r, habit, free, profile)) for r in good]
-    return _by_sides([Accepted(r, around) for r, around in ranked if around is not None], profile)
+    return _by_sides([_Accepted(r, around) for r, around in ranked if around is not None], profile)
 
 
-def _in_the_middle(readings: Sequence[Reading]) -> list[Reading]:
+def _in_the_middle(readings: Sequence[_Reading]) -> list[_Reading]:
     """Names that mark shapes without a side as the rig marks the others' sides: jawOpen_M beside mouthSmile_L."""
     marked = [r for r in readings if not r.spelling.half and not r.spelling.place]
     counts = Counter(r.dress[1] for r in marked if r.dress[1] in words().middle)
     return [r for r in marked if counts[r.dress[1]] >= _HABIT]
 
 
-def _by_sides(accepted: list[Accepted], profile: Profile) -> list[Accepted]:
+def _by_sides(accepted: list[_Accepted], profile: Profile) -> list[_Accepted]:
     """Without sides that are written as the rig does not write them.
 
     A side in front or in the middle of a name is one only where the whole rig writes so. Mouth_L may be a corner of
@@ -454,7 +473,7 @@ def _by_sides(accepted: list[Accepted], profile: Profile) -> list[Accepted]:
     return good
 
 
-def _choose(candidates: list[Accepted], styles: Counter[str], prefixes: Counter[str]) -> list[Accepted]:
+def _choose(candidates: list[_Accepted], styles: Counter[str], prefixes: Counter[str]) -> list[_Accepted]:
     """The best of several names for one shape: those left are of equal standing."""
     best = min(c.rank for c in candidates)
     left = [c for c in candidates if c.rank == best]
@@ -464,15 +483,15 @@ def _choose(candidates: list[Accepted], styles: Counter[str], prefixes: Counter[
     return left
 
 
-def _certain(one: Accepted) -> bool:
-    return one.reading.written < 2 and one.around in (0, 2)
+def _certain(one: _Accepted) -> bool:
+    return one.reading.written < 3 and one.around < 3
 
 
-def _pick(mesh: set[str], readings: Sequence[Reading], accepted: Sequence[Accepted], profile: Profile) -> NameMatch:
+def _pick(mesh: set[str], readings: Sequence[_Reading], accepted: Sequence[_Accepted], profile: Profile) -> NameMatch:
     """The match of one mesh, by the habits of them all."""
     prefixes = Counter(a.reading.prefix for a in accepted)
     styles = Counter(a.reading.style for a in accepted)
-    by_part: dict[tuple[str, str], list[Accepted]] = defaultdict(list)
+    by_part: dict[tuple[str, str], list[_Accepted]] = defaultdict(list)
     for one in accepted:
         if one.reading.key in mesh:
             by_part[one.reading.part].append(one)

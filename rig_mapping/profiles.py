@@ -37,7 +37,7 @@ class Shape:
     gain: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Profile:
     """A rig family; the fields of its base are those of this one too, unless its own file says otherwise.
 
@@ -68,6 +68,9 @@ class Profile:
     bones: Mapping[str, tuple[str, ...]]
     full_angles: Mapping[str, float]
     rows: tuple[Mapping[str, Any], ...]
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.id}>"
 
     @property
     def shapes(self) -> tuple[str, ...]:

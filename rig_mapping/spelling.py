@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a shape's name may be written: its words, abbreviated or not, and where its side stands. Pure Python.
 
-The words are in `spelling.json`. An abbreviation of a word is three or more of its first letters, or its first
-letter and its other consonants, or one that the file lists.
+The words are in `spelling.json`, each with its abbreviations beside its first letter and its other consonants.
 """
 
 from __future__ import annotations
@@ -69,9 +68,8 @@ def words() -> Words:
     full = table.table("words")
     meanings: dict[str, list[str]] = {}
     for word in full.data:
-        short = {word[:n] for n in range(3, len(word))} | {word[0] + re.sub("[aeiou]", "", word[1:])}
-        for text in sorted(short | set(full.texts(word))):
-            if text not in full.data or text in full.texts(word):
+        for text in dict.fromkeys((*full.texts(word), word[0] + re.sub("[aeiou]", "", word[1:]))):
+            if text != word:
                 meanings.setdefault(text, []).append(word)
     return Words(
         prefixes=frozenset(word.lower() for word in table.texts("prefixes")),
