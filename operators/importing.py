@@ -22,15 +22,15 @@ from ..performance import (
     INDEX,
     FacescriptError,
     Performance,
+    beat_finding,
     forms,
     jsonl,
     keyframeface,
     live_link,
-    reduction,
 )
-from ..performance.live_link import Recording
 from ..performance.model import Brief, Keyframe
 from ..performance.pose import Array, Pose
+from ..performance.recording import Recording
 from ..rig_mapping import blender_api, captures, curves, life_layer, timeline
 from ..rig_mapping.steps import finish
 from ..rig_mapping.targets import Target
@@ -247,7 +247,7 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
         if other is not None and neutral is None and path.stem.endswith("_raw"):
             more = f"There is a neutral recording beside it: {other.name}."
             recording = replace(recording, warnings=(*recording.warnings, more))
-        return live_link.smoothed(recording, self.smoothing)
+        return recording.smoothed(self.smoothing)
 
     def _chosen(self, path: Path, answers: bool) -> Performance:
         """The performance of that number in the file; beats without words get them."""
@@ -270,7 +270,7 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
         poses = recording.values
         if self.whole_frames:
             frames = np.arange(np.ceil(frames[0]), np.floor(frames[-1]) + 1.0)
-            poses = live_link.resampled(recording, (frames - start) / fps)
+            poses = recording.at((frames - start) / fps)
         poses = _without_head(poses) if not face.move_head else poses
         captures.check(poses, frames)
         moving = [channel.name for channel, values in zip(CHANNELS, poses.T, strict=True) if values.any()]
@@ -332,6 +332,8 @@ def _take_off(context: bpy.types.Context, target: Target, face: Any) -> None:
     if any(row.locked for row in face.beats):
         hint = "Unlock them, or begin a new take."
         raise FacescriptError("locked_beats", "Keys would replace beats that are locked.", hint)
+    if not face.beats:
+        return
     timeline.clear(target)
     list(markers.remove(context.scene, [row.marker for row in face.beats]))
     face.beats.clear()
@@ -345,14 +347,14 @@ def _beats(recording: Recording, face: Any, fps: float, bound: float) -> tuple[P
     values = recording.values if face.move_head else _without_head(recording.values)
     captures.check(values, start + times * fps)
 
-    def made(moments: reduction.Indices) -> Performance:
+    def made(moments: beat_finding.Indices) -> Performance:
         keyframes = [Keyframe(float(times[i]), "", Pose(values[i])) for i in moments]
         return Performance(Brief("", id=""), tuple(keyframes))
 
-    def played(moments: reduction.Indices) -> Array:
+    def played(moments: beat_finding.Indices) -> Array:
         return curves.sample(curves.channel_curves(made(moments), fps, start, style), start + times * fps)
 
-    moments = reduction.find_beats(times, values, bound=bound, played=played)
+    moments = beat_finding.find_beats(times, values, bound=bound, played=played)
     off = np.abs(played(moments) - values)
     worst = CHANNELS[int(off.max(axis=0).argmax())].name
     performance = made(moments)

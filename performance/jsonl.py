@@ -56,7 +56,7 @@ def parse_object(line: bytes | str) -> dict[str, object]:
     """Parse one JSON object strictly: no NaN, no infinity, no doubled key. Raises FacescriptError (`bad_json`)."""
     try:
         text = line.decode("utf-8-sig") if isinstance(line, bytes) else line
-        found = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        found = STRICT.decode(text)
     except UnicodeDecodeError as error:
         raise FacescriptError("bad_json", f"This is not UTF-8 text (byte {error.start}).") from error
     except json.JSONDecodeError as error:
@@ -81,6 +81,10 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(name for name in names if names.count(name) > 1)
         raise FacescriptError("bad_json", f"The name {twice[:60]!r} is given twice.")
     return found
+
+
+# Reads JSON without NaN, infinity and doubled keys, for which it raises FacescriptError.
+STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)
 
 
 def brief_from_dict(entry: Mapping[str, object]) -> Brief:

@@ -18,7 +18,7 @@ from typing import Any
 
 from .channels import INDEX
 from .errors import FacescriptError
-from .jsonl import MAX_LINE_BYTES, _refuse_constant, _unique
+from .jsonl import MAX_LINE_BYTES, STRICT
 from .model import MAX_TEXT, Brief, Keyframe, Performance
 from .pose import Pose
 
@@ -118,12 +118,11 @@ def parse(text: str, gap: float = GAP) -> list[Performance]:
 
 def _values(text: str) -> Iterator[tuple[int, Any]]:
     """The JSON objects and lists in a text, each with its line; words around them are passed over."""
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)
     place, line, counted = 0, 1, 0
     while match := _BEGIN.search(text, place):
         line, counted = line + text.count("\n", counted, match.start()), match.start()
         try:
-            value, place = decoder.raw_decode(text, match.start())
+            value, place = STRICT.raw_decode(text, match.start())
         except json.JSONDecodeError as error:
             if _is_meant(text[match.start() : error.pos]):
                 what = f"Line {error.lineno}: This is not JSON: {error.msg} at column {error.colno}."

@@ -5,13 +5,6 @@ The header is `Timecode,BlendshapeCount` and the channels in PascalCase; each ro
 many values follow, and the values. Columns are found by their names, so that every order is read: the app's own (the
 left eye first), that of ARKit's headers and of older apps (the right eye first), with 51 shapes (no tongue), 52, or 61
 columns. A recording is `SLATE_TAKE_DEVICE.csv`; one with calibration has `_cal`, `_raw` or `_neutral` at its end.
-
-Angles come in two forms. The app writes radians: positive yaw turns to the person's right, positive pitch down,
-positive roll towards the left shoulder. That is so for the eyes in recordings (`EyeLookOutLeft` 0.50 beside
-`LeftEyeYaw` -0.36, `EyeLookDownLeft` 0.28 beside `LeftEyePitch` 0.17), and the head comes out of the same formula
-(`ToBlendShapeMap` of Epic's AppleARKitFaceSupport). KeyframeFace writes -1 to 1 with positive yaw to the left and
-positive pitch up, as channels are here. Which of the two a file has is told by whether its eye angles go with its
-eyeLook columns or against them.
 """
 
 from __future__ import annotations
@@ -19,56 +12,23 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from . import timecodes
+from .angles import COLUMNS, AngleForm, scale, told
 from .channels import BLEND_SHAPES, CHANNELS, COUNT, HIGH, INDEX, LOW
 from .errors import FacescriptError
-from .pose import _EYE_ANGLES, Array, Pose
+from .pose import Array, Pose
+from .recording import Recording
 from .timecodes import Timecode
 
 MAX_ROWS = 2_000_000
 
-# AUTO: told by the file. RADIANS: as the app. DEGREES: as some other writers, else as the app. UNIT: -1 to 1.
-AngleForm = Literal["AUTO", "RADIANS", "DEGREES", "UNIT"]
-
-# What an angle of 1 is: the full angles of rig mapping's profiles.
-HEAD_DEGREES, EYE_DEGREES = 45.0, 35.0
-
-_ANGLES = [i for i, c in enumerate(CHANNELS) if c.is_angle]
-_FULL = np.radians([HEAD_DEGREES if CHANNELS[i].name.startswith("head") else EYE_DEGREES for i in _ANGLES])
-# The app's yaw and pitch go the other way.
-_APP = _FULL * [1.0 if CHANNELS[i].name.endswith("Roll") else -1.0 for i in _ANGLES]
 # So far out of range, a value is no coefficient but something else, such as percent.
 _WILD = 1.0
-# As near to one another as an eye and its column have to go, to tell which way angles are written.
-_LIKE = 0.3
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Dense poses: `values` of shape (frames, 61) in the channels' ranges, at `times` seconds, shape (frames,).
-
-    Times start at 0 and rise; where frames were dropped, they leave a gap. `fps` is the frame rate that the timecodes
-    count at, `rate` that of the rows (an app at 30 frames a second counts every other of 60), `start` the first
-    timecode in seconds since midnight. `warnings` are sentences on what was not as expected.
-    """
-
-    times: Array
-    values: Array
-    fps: float
-    rate: float = 0.0
-    start: float = 0.0
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def neutral(self) -> Array:
-        """The pose that the face rests in, shape (61,): each channel's median, which a blink does not change."""
-        return np.asarray(np.median(self.values, axis=0))
 
 
 def write(path: Path, values: Array, fps: float, *, start_frame: float = 0, angles: AngleForm = "RADIANS") -> None:
@@ -79,8 +39,7 @@ def write(path: Path, values: Array, fps: float, *, start_frame: float = 0, angl
     out of range, or if the file cannot be written.
     """
     rows = np.array([Pose(row).values for row in values])
-    if angles != "UNIT":
-        rows[:, _ANGLES] *= _APP if angles == "RADIANS" else np.degrees(_APP)
+    rows[:, COLUMNS] *= scale(angles)
     try:
         with path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
@@ -118,7 +77,10 @@ def read(
     clock = timecodes.seconds(table.codes, count)
     rising = _rising(path, clock, table.lines, warnings)
     clock, values = clock[rising], table.values[rising]
-    _turn_angles(values, _form(values, table, warnings) if angles == "AUTO" else angles)
+    form = told(values, not any(code.frame for code in table.codes)) if angles == "AUTO" else angles
+    if form == "DEGREES" and angles == "AUTO":
+        warnings.append("The angles were taken for degrees.")
+    values[:, COLUMNS] /= scale(form)
     if neutral is not None:
         values = values - neutral.neutral
     values = _in_range(values, warnings)
@@ -130,25 +92,6 @@ def beside(path: Path) -> Path | None:
     stem = path.stem.removesuffix("_raw").removesuffix("_cal")
     found = path.with_name(f"{stem}_neutral{path.suffix}")
     return found if found != path and found.is_file() else None
-
-
-def resampled(recording: Recording, times: Array) -> Array:
-    """The poses at other `times` (N,), straight between rows and held outside: shape (N, 61)."""
-    columns = [np.interp(times, recording.times, column) for column in recording.values.T]
-    return np.stack(columns, axis=1)
-
-
-def smoothed(recording: Recording, width: float) -> Recording:
-    """The recording under a Gaussian whose standard deviation is `width` seconds; 0 leaves it as it is."""
-    if width <= 0.0 or len(recording.times) < 3:
-        return recording
-    step = float(np.median(np.diff(recording.times)))
-    even = np.arange(0.0, recording.times[-1] + step / 2, step)
-    reach = max(1, math.ceil(3.0 * width / step))
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
-    padded = np.pad(resampled(recording, even), ((reach, reach), (0, 0)), mode="edge")
-    soft = np.stack([np.convolve(column, weights / weights.sum(), "valid") for column in padded.T], axis=1)
-    return replace(recording, values=resampled(replace(recording, times=even, values=soft), recording.times))
 
 
 @dataclass(frozen=True)
@@ -229,7 +172,7 @@ def _columns(path: Path, header: Sequence[str], warnings: list[str]) -> dict[int
     missing = [name for name in BLEND_SHAPES if INDEX[name] not in found.values()]
     if missing:
         warnings.append(f"Not in the file, and 0: {_listed(missing)}.")
-    if not any(i in found.values() for i in _ANGLES):
+    if not any(i in found.values() for i in COLUMNS):
         warnings.append("The file has no angles of head and eyes.")
     if others:
         warnings.append(f"No channels, and left out: {_listed(others)}.")
@@ -289,40 +232,6 @@ def _rising(path: Path, clock: Array, lines: Sequence[int], warnings: list[str])
         line = lines[int(np.flatnonzero(~rising)[0])]
         warnings.append(f"{int((~rising).sum())} rows repeat a timecode, first in line {line}, and were left out.")
     return rising
-
-
-def _form(values: Array, table: _Table, warnings: list[str]) -> AngleForm:
-    """How the angles of rows (N, 61) are written."""
-    angles = values[:, _ANGLES]
-    if np.abs(angles).max(initial=0.0) > math.pi + 0.05:
-        warnings.append("The angles were taken for degrees.")
-        return "DEGREES"
-    way = _way(values)
-    if way:
-        return "UNIT" if way > 0 else "RADIANS"
-    # KeyframeFace's converter puts one keyframe on each whole second; the app never does.
-    return "UNIT" if not any(code.frame for code in table.codes) else "RADIANS"
-
-
-def _way(values: Array) -> int:
-    """1 if eye angles go with the eyeLook columns, -1 if against them, 0 if that cannot be told."""
-    pairs = [
-        (values[:, INDEX[angle]], values[:, INDEX[plus]] - values[:, INDEX[minus]])
-        for angle, (plus, minus) in _EYE_ANGLES.items()
-    ]
-    # How they move says most: at rest, an eye's angle need not be 0. If nothing moves, pitch is the nearest to it.
-    moving = [(a - a.mean(), b - b.mean()) for a, b in pairs]
-    for rows in (moving, [pairs[1], pairs[3]]):
-        together = sum(float(a @ b) for a, b in rows)
-        most = sum(float(np.linalg.norm(a) * np.linalg.norm(b)) for a, b in rows)
-        if most > 1e-4 and abs(together) > _LIKE * most:
-            return 1 if together > 0.0 else -1
-    return 0
-
-
-def _turn_angles(values: Array, form: AngleForm) -> None:
-    if form != "UNIT":
-        values[:, _ANGLES] /= _APP if form == "RADIANS" else np.degrees(_APP)
 
 
 def _in_range(values: Array, warnings: list[str]) -> Array:

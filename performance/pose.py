@@ -29,7 +29,7 @@ _GAZE: dict[str, tuple[str, ...]] = {
 SHORTHAND: dict[str, tuple[str, ...]] = {name: (name + "Left", name + "Right") for name in _PAIRED} | _GAZE
 
 # What turns each eye one way and the other: positive yaw is to the character's left, positive pitch up.
-_EYE_ANGLES = {
+EYE_ANGLES = {
     "leftEyeYaw": ("eyeLookOutLeft", "eyeLookInLeft"),
     "leftEyePitch": ("eyeLookUpLeft", "eyeLookDownLeft"),
     "rightEyeYaw": ("eyeLookInRight", "eyeLookOutRight"),
@@ -148,7 +148,7 @@ def _check(values: Array) -> None:
 
 
 def _add_eye_angles(values: Array, given: set[str]) -> None:
-    for angle, (plus, minus) in _EYE_ANGLES.items():
+    for angle, (plus, minus) in EYE_ANGLES.items():
         if angle not in given:
             values[INDEX[angle]] = values[INDEX[plus]] - values[INDEX[minus]]
 

@@ -9,7 +9,6 @@ off until it is nowhere off by more than the bound, and then those that the boun
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +23,6 @@ Indices = npt.NDArray[np.int64]
 EXACT = 1e-6
 # Keys so far apart do not change one another's curve when one is taken out: a slope is made of its two neighbours.
 _APART = 4
-
-# Seconds over which the speed of a face is taken: shorter changes are noise.
-_SPEED = 0.08
-# Slower than this share of its usual fast moves, and than so many full coefficients a second, a face is at rest.
-_REST, _LEAST = 0.15, 0.3
 
 
 @dataclass(frozen=True)
@@ -137,79 +131,3 @@ def _prune(t: Array, y: Array, keep: Mask, tolerance: float) -> None:
         first, last = keys[np.maximum(place - 2, 0)], keys[np.minimum(place + 2, len(keys) - 1)]
         over = np.concatenate([[0], np.cumsum(errors > tolerance)])
         keep[tried[over[last + 1] > over[first]]] = True
-
-
-def find_beats(
-    times: npt.ArrayLike,
-    poses: npt.ArrayLike,
-    *,
-    bound: float,
-    gap: float = 0.2,
-    played: Callable[[Indices], Array] | None = None,
-) -> Indices:
-    """The moments of a capture that are its beats: reached and held, or turned round at. Indices, rising, (B,).
-
-    `poses` is (N, 61) at rising `times` (N,) in seconds. Moments where the face comes to rest or turns round are
-    taken, without those that nothing would be missed of. Then, wherever what is `played` with them (N, 61) is off by
-    more than `bound` in a channel, the worst moment is added, as long as it is `gap` seconds away from the others.
-    Without `played`, a face moves straight from beat to beat. Poses that are at least `gap` apart are keyframes, and
-    each is a beat.
-    """
-    t, p = np.asarray(times, dtype=np.float64), np.asarray(poses, dtype=np.float64)
-    if len(t) < 3 or float(np.diff(t).min()) >= gap:
-        return np.arange(len(t))
-    play = played or (lambda beats: _straight(t, p, beats))
-    chosen = _spaced(t, _rests(t, p), gap)
-    chosen = _missed(t, p, chosen, bound)
-    while True:
-        errors = np.abs(play(chosen) - p).max(axis=1)
-        more = _farthest(t, errors, chosen, bound, gap)
-        if not more.size:
-            return chosen
-        chosen = np.union1d(chosen, more)
-
-
-def _straight(t: Array, p: Array, beats: Indices) -> Array:
-    return np.stack([np.interp(t, t[beats], p[beats, i]) for i in range(p.shape[1])], axis=1)
-
-
-def _rests(t: Array, p: Array) -> Indices:
-    """Where a face comes to rest or turns round, with the first and the last moment."""
-    speed = np.linalg.norm(np.gradient(p, t, axis=0), axis=1)
-    width = max(1, round(_SPEED / float(np.median(np.diff(t)))))
-    speed = np.convolve(np.pad(speed, width, mode="edge"), np.ones(2 * width + 1) / (2 * width + 1), "valid")
-    slow = speed < max(_LEAST, _REST * float(np.quantile(speed, 0.95)))
-    arrivals = np.flatnonzero(slow[1:] & ~slow[:-1]) + 1
-    low = (speed[1:-1] <= speed[:-2]) & (speed[1:-1] < speed[2:]) & ~slow[1:-1]
-    return np.unique(np.concatenate([[0], arrivals, np.flatnonzero(low) + 1, [len(t) - 1]]))
-
-
-def _spaced(t: Array, moments: Indices, gap: float) -> Indices:
-    """The moments without those too near to the one before or to the last."""
-    kept = [int(moments[0])]
-    for i in moments[1:-1].tolist():
-        if t[i] - t[kept[-1]] >= gap and t[moments[-1]] - t[i] >= gap:
-            kept.append(i)
-    return np.array([*kept, int(moments[-1])])
-
-
-def _missed(t: Array, p: Array, moments: Indices, bound: float) -> Indices:
-    """The moments without those that lie within the bound of the way between their neighbours."""
-    kept = [int(moments[0])]
-    for i, after in zip(moments[1:-1].tolist(), moments[2:].tolist(), strict=True):
-        share = (t[i] - t[kept[-1]]) / (t[after] - t[kept[-1]])
-        way = p[kept[-1]] + share * (p[after] - p[kept[-1]])
-        if np.abs(way - p[i]).max() > bound:
-            kept.append(i)
-    return np.array([*kept, int(moments[-1])])
-
-
-def _farthest(t: Array, errors: Array, chosen: Indices, bound: float, gap: float) -> Indices:
-    """The worst moment between each two beats, if it is off by more than the bound and has room."""
-    found = []
-    for one, other in zip(chosen[:-1].tolist(), chosen[1:].tolist(), strict=True):
-        free = np.flatnonzero((t[one:other] >= t[one] + gap) & (t[one:other] <= t[other] - gap)) + one
-        if free.size:
-            worst = int(free[np.argmax(errors[free])])
-            found += [worst] if errors[worst] > bound else []
-    return np.array(found, dtype=np.int64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -18,9 +18,10 @@ import numpy as np
 from ..performance import CHANNELS, INDEX, FacescriptError, reduction
 from ..performance.reduction import SparseCurve
 from . import blender_api as api
-from . import eyes, keys, planning
+from . import eyes, keys, planning, records
 from .curves import MAX_FRAME, Array, ChannelCurves, Curve
-from .journal import Journal
+from .journal import Journal, get_property
+from .keys import Record
 from .records import Address
 from .steps import Steps, finish
 from .styles import get
@@ -96,9 +97,13 @@ def write_steps(
     free = _free(sparse, warnings)
     yield
     with Journal() as journal:
+        standing: dict[Any, dict[Address, Record]] = {}
         for track, curve in free:
-            _write(track, curve, source.name, journal)
+            made = _write(track, curve, source.name, journal)
+            standing.setdefault(track.datablock, {}).update(made)
             yield
+        for block, made in standing.items():
+            _remember(block, made, journal)
     for place in _places(target):
         place.action[PROPERTY] = json.dumps(asdict(source))
     return CaptureReport(
@@ -201,15 +206,27 @@ def _free(sparse: list[tuple[Track, SparseCurve]], warnings: list[str]) -> list[
     return free
 
 
-def _write(track: Track, curve: SparseCurve, name: str, journal: Journal) -> None:
+def _write(track: Track, curve: SparseCurve, name: str, journal: Journal) -> dict[Address, Record]:
+    """Write a curve's keys; the record of the F-curve if it was made for them."""
     owner = track.datablock.user if track.datablock.id_type == "KEY" else track.datablock
+    address: Address = (track.path, track.index)
+    before = get_property(track.datablock, *address)
     place, _, _ = journal.make_place(track.datablock, f"{name[:32]} ({owner.name[:24]})")
     left, right = curve.handles
     new = keys.new_keys(curve.times, curve.values, left, right, "BEZIER", planning.enum_codes())
-    address: Address = (track.path, track.index)
     present = api.find_fcurve(place, *address)
     if present is not None:
         have = api.read_keys(present)
         new = keys.join(keys.select(have, ~keys.inside(have, curve.times[0], curve.times[-1])), new)
     journal.write_keys(place, *address, track.group, new)
     track.datablock.update_tag()
+    return {} if present is not None else {address: Record(np.zeros(0, dtype=np.int64), np.zeros(0), True, before)}
+
+
+def _remember(block: Any, made: Mapping[Address, Record], journal: Journal) -> None:
+    """Note what properties stood at before they were keyed, which turns are added to, but none of the keys: they are
+    the animator's."""
+    place = api.find_place(block)
+    if made and place is not None:
+        old = records.load(place)
+        journal.save_record(place, replace(old, curves={**old.curves, **made}))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from facescript.performance import CHANNELS, INDEX, FacescriptError, Pose, live_link
+from facescript.performance.angles import AngleForm
+from facescript.performance.recording import Recording
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,7 +89,7 @@ def _table(*rows: str, header: str = "Timecode,BlendshapeCount,JawOpen") -> str:
     return "\n".join((header, *rows)) + "\n"
 
 
-def _read(tmp_path: Path, text: str, name: str = "take.csv", **options: Any) -> live_link.Recording:
+def _read(tmp_path: Path, text: str, name: str = "take.csv", **options: Any) -> Recording:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8", newline="")
     return live_link.read(path, **options)
@@ -222,7 +224,7 @@ def test_the_form_of_the_angles_can_be_given(tmp_path: Path) -> None:
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**16))
 def test_poses_that_look_around_read_back_whichever_way_their_angles_are_written(
-    tmp_path_factory: pytest.TempPathFactory, angles: live_link.AngleForm, seed: int
+    tmp_path_factory: pytest.TempPathFactory, angles: AngleForm, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     values = np.zeros((40, 61))
@@ -269,11 +271,11 @@ def test_smoothing_takes_noise_off_and_keeps_what_is_straight() -> None:
     values = np.zeros((121, 61))
     values[:, INDEX["jawOpen"]] = 0.5 + random.normal(0.0, 0.05, 121)
     values[:, INDEX["browInnerUp"]] = times / 4.0
-    recording = live_link.Recording(times, values, 60.0)
-    soft = live_link.smoothed(recording, 0.05).values
+    recording = Recording(times, values, 60.0)
+    soft = recording.smoothed(0.05).values
     assert np.std(soft[:, INDEX["jawOpen"]]) < 0.02
     np.testing.assert_allclose(soft[15:-15, INDEX["browInnerUp"]], values[15:-15, INDEX["browInnerUp"]], atol=1e-9)
-    assert live_link.smoothed(recording, 0.0) is recording
+    assert recording.smoothed(0.0) is recording
 
 
 @given(st.text(alphabet='Timecode,;:.0123456789JawOpenHeadYaw\n"-e', max_size=300))

@@ -126,6 +126,27 @@ def test_a_locked_channel_is_left_alone_and_named() -> None:
     assert report.warnings == ('Locked or baked, and left alone: key_blocks["jawOpen"].value.',)
 
 
+def test_a_head_that_stood_turned_is_turned_from_there_each_time() -> None:
+    obj = _head("XYZ")
+    bone = obj.parent.pose.bones["head"] if obj.parent else bpy.data.objects["Rig"].pose.bones["head"]
+    bone.rotation_euler = (0.2, -0.1, 0.3)
+    values = _capture(60, 5, HEAD_CHANNELS)
+    shown = []
+    for _ in range(2):
+        target = find_target(obj)
+        captures.write(target, values, np.arange(60.0), TAKE, 0.0)
+        np.testing.assert_allclose(
+            timeline.sample_poses(target, np.arange(60.0))[:, [INDEX[n] for n in HEAD_CHANNELS]],
+            values[:, [INDEX[n] for n in HEAD_CHANNELS]],
+            atol=1e-4,
+        )
+        bpy.context.scene.frame_set(30)
+        shown.append(list(bone.rotation_euler))
+    assert shown[0] == pytest.approx(shown[1], abs=1e-6)
+    # Nothing of it counts as written: it is all the animator's.
+    assert timeline.clear(find_target(obj)) == 0
+
+
 def test_where_keys_came_from_is_kept_with_them() -> None:
     obj = rigs.face()
     target = find_target(obj)
@@ -155,11 +176,11 @@ def test_an_error_half_way_takes_everything_back(monkeypatch: pytest.MonkeyPatch
     obj = _head()
     written = []
 
-    def fail(track: Any, *rest: Any) -> None:
+    def fail(track: Any, *rest: Any) -> Any:
         if len(written) == 20:
             raise RuntimeError("full")
         written.append(track)
-        write(track, *rest)
+        return write(track, *rest)
 
     write = captures._write
     monkeypatch.setattr(captures, "_write", fail)
