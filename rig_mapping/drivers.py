@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -91,69 +91,142 @@ class _NotPlain(Exception):
     """A driver that has to be measured."""
 
 
-def follow(wanted: Sequence[Wanted], objects: Sequence[Any]) -> dict[Wanted, Control]:
-    """The controls of those of the driven keys that have one. `objects`: the scene's, to find the owners of data.
+class Drivers:
+    """The drivers of a scene's shape keys, each datablock's read once; `objects` are the scene's.
 
-    Nothing is changed, but for the moment of measuring: then numbers are set, the view layer is updated, and all is put
-    back.
+    Found during one call and not kept.
     """
-    plain: dict[Wanted, Response] = {}
-    leaves: dict[Wanted, list[Leaf]] = {}
-    for one in wanted:
-        curve = _driver_of(one.object.data.shape_keys, key_path(one.key), 0)
+
+    def __init__(self, objects: Sequence[Any]) -> None:
+        self._objects = objects
+        self._tables: dict[int, dict[tuple[str, int], Any]] = {}
+
+    def follow(self, wanted: Sequence[Wanted]) -> dict[Wanted, Control]:
+        """The controls of those of the driven keys that have one.
+
+        Nothing is changed, but for the moment of measuring: then numbers are set, the view layer is updated, and all is
+        put back.
+        """
+        leaves = {one: [leaf for leaf in self._leaves(one) if self._keyable(leaf)] for one in dict.fromkeys(wanted)}
+        answers: dict[Wanted, dict[Leaf, tuple[float, float]]] = {}
+        unclear = []
+        for one in (one for one in leaves if leaves[one]):
+            try:
+                response = _clamped(one, self._compile(self._driver(one.object.data.shape_keys, key_path(one.key)), 0))
+            except _NotPlain:
+                unclear.append(one)
+                continue
+            answers[one] = {leaf: answer for leaf in leaves[one] if (answer := _answer(response, leaf, one.full))}
+        answers.update(_measure(unclear, leaves))
+        # The control that shows fewest keys is the one that was made for this one.
+        busy = Counter((leaf, gain > 0.0) for found in answers.values() for leaf, (_, gain) in found.items())
+        chosen = {}
+        for one, by_leaf in answers.items():
+            for leaf, (start, gain) in sorted(by_leaf.items(), key=lambda item: busy[item[0], item[1][1] > 0.0]):
+                owner = self._owner(leaf)
+                if owner is not None:
+                    name = leaf.path if owner == leaf.datablock else _below_data(leaf.path)
+                    chosen[one] = Control(owner, name, leaf.index, start, gain, *_range(leaf))
+                    break
+        return chosen
+
+    def sources(self, obj: Any, key: str) -> list[tuple[Any, str]]:
+        """The datablocks and data paths of all numbers that a mesh object's driven key depends on."""
+        return [(leaf.datablock, leaf.path) for leaf in self._leaves(Wanted(obj, key, 1.0))]
+
+    def _driver(self, datablock: Any, path: str, index: int = 0) -> Any:
+        """The F-curve with a number's driver, or None."""
+        uid = datablock.session_uid
+        if uid not in self._tables:
+            animation = datablock.animation_data
+            curves = animation.drivers if animation is not None else ()
+            # Blender counts a lone number's index as 0.
+            self._tables[uid] = {(c.data_path, c.array_index): c for c in curves if not c.mute}
+        return self._tables[uid].get((path, index))
+
+    def _leaves(self, one: Wanted) -> list[Leaf]:
+        """All numbers that a key depends on."""
         found: dict[Leaf, None] = {}
-        if curve is None:
-            continue
-        _collect(curve, found, 0)
-        leaves[one] = [leaf for leaf in found if _keyable(leaf)]
-        with suppress(_NotPlain):
-            plain[one] = _clamped(one, _compile(curve, 0))
-    answers: dict[Wanted, dict[Leaf, tuple[float, float]]] = {}
-    for one, response in plain.items():
-        answers[one] = {leaf: answer for leaf in leaves[one] if (answer := _answer(response, leaf, one.full))}
-    rest = [one for one in leaves if one not in plain and leaves[one]]
-    if rest:
-        answers.update(_measure(rest, leaves))
-    # The control that shows fewest keys is the one that was made for this one.
-    busy = Counter((leaf, gain > 0.0) for found in answers.values() for leaf, (_, gain) in found.items())
-    chosen = {}
-    for one, by_leaf in answers.items():
-        for leaf, (start, gain) in sorted(by_leaf.items(), key=lambda item: busy[item[0], item[1][1] > 0.0]):
-            owner = _owner(leaf, objects)
-            if owner is not None:
-                name = leaf.path if owner == leaf.datablock else _below_data(leaf.path)
-                chosen[one] = Control(owner, name, leaf.index, start, gain, *_range(leaf))
-                break
-    return chosen
+        curve = self._driver(one.object.data.shape_keys, key_path(one.key))
+        if curve is not None:
+            self._collect(curve, found, 0)
+        return list(found)
 
+    def _collect(self, curve: Any, found: dict[Leaf, None], depth: int) -> None:
+        """All numbers that a driver depends on, by way of other drivers as well."""
+        for variable in curve.driver.variables if depth < _DEEPEST else ():
+            leaf = _target_leaf(variable)
+            inner = self._driver(leaf.datablock, leaf.path, leaf.index) if leaf is not None else None
+            if inner is not None:
+                self._collect(inner, found, depth + 1)
+            elif leaf is not None:
+                found[leaf] = None
 
-def sources(obj: Any, key: str) -> list[tuple[Any, str]]:
-    """The datablocks and data paths of all numbers that a mesh object's driven key depends on."""
-    curve = _driver_of(obj.data.shape_keys, key_path(key), 0)
-    found: dict[Leaf, None] = {}
-    if curve is not None:
-        _collect(curve, found, 0)
-    return [(leaf.datablock, leaf.path) for leaf in found]
+    def _owner(self, leaf: Leaf) -> Any:
+        """The object from which a leaf's data path starts, itself or by its data; None if there is none."""
+        if leaf.datablock.id_type == "OBJECT":
+            return leaf.datablock
+        return next((obj for obj in self._objects if obj.data == leaf.datablock and editable(obj)), None)
+
+    def _keyable(self, leaf: Leaf) -> bool:
+        """Whether a number is an animator's control: of this file, free to be keyed, and no shape key, whose own
+        channel it would move."""
+        if leaf.datablock.id_type == "KEY" or not editable(leaf.datablock):
+            return False
+        bone = _BONE.fullmatch(leaf.path)
+        if bone:
+            pose = leaf.datablock.pose.bones.get(bpy.utils.unescape_identifier(bone[1]))
+            if pose is None or _held(pose, bone[2]):
+                return False
+            if bone[2] == "location" and pose.bone.use_connect and pose.parent is not None:
+                return False
+        return self._driver(leaf.datablock, leaf.path, leaf.index) is None
+
+    def _compile(self, curve: Any, depth: int) -> Response:
+        """A driver as a function of its leaves. Raises `_NotPlain`."""
+        if curve is None or depth >= _DEEPEST:
+            raise _NotPlain
+        driver = curve.driver
+        parts = {variable.name: self._variable(variable, depth) for variable in driver.variables}
+        if driver.type == "SCRIPTED":
+            function = simple(driver.expression, frozenset(parts)) if driver.is_simple_expression else None
+            if function is None:
+                raise _NotPlain
+            made = function
+
+            def combined(values: Values) -> float:
+                return made({name: part(values) for name, part in parts.items()})
+
+        elif parts:
+            how = _JOINED[driver.type]
+
+            def combined(values: Values) -> float:
+                return how([part(values) for part in parts.values()])
+
+        else:
+            raise _NotPlain
+        modifiers = [modifier for modifier in curve.modifiers if not modifier.mute]
+        if not modifiers and not len(curve.keyframe_points):
+            return combined
+        if any(modifier.type != "GENERATOR" or modifier.use_additive for modifier in modifiers):
+            raise _NotPlain
+        return lambda values: float(curve.evaluate(combined(values)))
+
+    def _variable(self, variable: Any, depth: int) -> Response:
+        leaf = _target_leaf(variable)
+        if leaf is None:
+            raise _NotPlain
+        if variable.type == "TRANSFORMS":
+            _refuse_indirect(variable.targets[0], leaf)
+        inner = self._driver(leaf.datablock, leaf.path, leaf.index)
+        if inner is not None:
+            return self._compile(inner, depth + 1)
+        now = _at_rest(leaf)
+        return lambda values: values.get(leaf, now)
 
 
 def _below_data(path: str) -> str:
     return f"data{path}" if path.startswith("[") else f"data.{path}"
-
-
-def _owner(leaf: Leaf, objects: Sequence[Any]) -> Any:
-    """The object from which a leaf's data path starts, itself or by its data; None if there is none."""
-    if leaf.datablock.id_type == "OBJECT":
-        return leaf.datablock
-    return next((obj for obj in objects if obj.data == leaf.datablock and editable(obj)), None)
-
-
-def _driver_of(datablock: Any, path: str, index: int) -> Any:
-    animation = datablock.animation_data
-    for curve in animation.drivers if animation is not None else ():
-        # Blender counts a lone number's index as 0.
-        if curve.data_path == path and curve.array_index == index and not curve.mute:
-            return curve
-    return None
 
 
 def _leaf(datablock: Any, path: str) -> Leaf | None:
@@ -200,81 +273,11 @@ def _target_leaf(variable: Any) -> Leaf | None:
     return Leaf(target.id.session_uid, f"{prefix}{_PROPERTIES[match[1]]}", "XYZ".index(match[2]), target.id)
 
 
-def _collect(curve: Any, found: dict[Leaf, None], depth: int) -> None:
-    """All numbers that a driver depends on, by way of other drivers as well."""
-    for variable in curve.driver.variables if depth < _DEEPEST else ():
-        leaf = _target_leaf(variable)
-        inner = _driver_of(leaf.datablock, leaf.path, leaf.index) if leaf is not None else None
-        if inner is not None:
-            _collect(inner, found, depth + 1)
-        elif leaf is not None:
-            found[leaf] = None
-
-
-def _keyable(leaf: Leaf) -> bool:
-    """Whether a number is an animator's control: of an object or its data, of this file, free to be keyed, and not a
-    shape key, whose own channel it would move."""
-    if leaf.datablock.id_type == "KEY" or not editable(leaf.datablock):
-        return False
-    bone = _BONE.fullmatch(leaf.path)
-    if bone:
-        pose = leaf.datablock.pose.bones.get(bpy.utils.unescape_identifier(bone[1]))
-        if pose is None or _held(pose, bone[2]):
-            return False
-        if bone[2] == "location" and pose.bone.use_connect and pose.parent is not None:
-            return False
-    return _driver_of(leaf.datablock, leaf.path, leaf.index) is None
-
-
 def _held(pose: Any, prop: str) -> bool:
     """Whether constraints decide on a bone's transform, so that keys on it are not seen."""
     return not prop.startswith("[") and any(
         c.type not in _LIMITS and not c.mute and c.influence > 0.0 for c in pose.constraints
     )
-
-
-def _compile(curve: Any, depth: int) -> Response:
-    """A driver as a function of its leaves. Raises `_NotPlain`."""
-    if depth >= _DEEPEST:
-        raise _NotPlain
-    driver = curve.driver
-    parts = {variable.name: _variable(variable, depth) for variable in driver.variables}
-    if driver.type == "SCRIPTED":
-        function = simple(driver.expression, frozenset(parts)) if driver.is_simple_expression else None
-        if function is None:
-            raise _NotPlain
-        made = function
-
-        def combined(values: Values) -> float:
-            return made({name: part(values) for name, part in parts.items()})
-
-    elif parts:
-        how = _JOINED[driver.type]
-
-        def combined(values: Values) -> float:
-            return how([part(values) for part in parts.values()])
-
-    else:
-        raise _NotPlain
-    kinds = [modifier.type for modifier in curve.modifiers if not modifier.mute]
-    if not kinds and not len(curve.keyframe_points):
-        return combined
-    if any(kind != "GENERATOR" for kind in kinds) or any(m.use_additive for m in curve.modifiers if hasattr(m, "mode")):
-        raise _NotPlain
-    return lambda values: float(curve.evaluate(combined(values)))
-
-
-def _variable(variable: Any, depth: int) -> Response:
-    leaf = _target_leaf(variable)
-    if leaf is None:
-        raise _NotPlain
-    if variable.type == "TRANSFORMS":
-        _refuse_indirect(variable.targets[0], leaf)
-    inner = _driver_of(leaf.datablock, leaf.path, leaf.index)
-    if inner is not None:
-        return _compile(inner, depth + 1)
-    now = _at_rest(leaf)
-    return lambda values: values.get(leaf, now)
 
 
 def _refuse_indirect(target: Any, leaf: Leaf) -> None:

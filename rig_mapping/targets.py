@@ -10,9 +10,10 @@ from typing import Any
 import bpy
 
 from ..performance import BLEND_SHAPES, CHANNELS, HEAD_CHANNELS, FacescriptError
-from . import controls, drivers, geometry
+from . import controls, geometry
 from .characters import FaceMesh, Finder, key_names, landmarks, rig_of, root_of
 from .controls import Turn
+from .drivers import Control, Drivers, Wanted
 from .mapping import Mapping, MapRow, Number, numbers
 from .matching import MatchedRow
 from .references import ObjectRef, driven_paths, editable, key_path, resolve
@@ -175,11 +176,11 @@ def _as_matched(parts: tuple[FaceMesh, ...], objects: list[Any]) -> Target:
     face = geometry.join(part.face for part in parts)
     members = [part.obj for part in parts]
     rows += controls.head_rows(members, face, profile, warnings)
-    if not any(row.channel in EYE_LOOKS for part in parts for row in part.match.rows):
-        # The two say the same thing: eye bones only where no shape turns the eyes.
+    shown = {row.channel for row in rows}
+    if shown.isdisjoint(EYE_LOOKS):
+        # The two say the same thing: eye bones only where no shape turns the eyes. Keys that eye bones drive follow.
         rows += controls.eye_rows(members, profile, warnings)
-    keyed = {row.channel for part in parts for row in part.match.rows}
-    rows += controls.jaw_rows(members, face, profile, [c for c in BLEND_SHAPES if c not in keyed], warnings)
+    rows += controls.jaw_rows(members, face, profile, [c for c in BLEND_SHAPES if c not in shown], warnings)
     meshes = tuple(_mesh_keys(part) for part in usable)
     return _make(members, meshes, face, Mapping(profile.id, tuple(rows)), warnings)
 
@@ -244,44 +245,47 @@ def _obstacle(row: MapRow) -> str:
 def _key_rows(parts: Iterable[FaceMesh], objects: list[Any], warnings: list[str]) -> list[MapRow]:
     """The rows that show the parts' keys, of the keys themselves or of the controls that drive them, with what to say
     about the others."""
-    matched = [(part, row) for part in parts for row in part.match.rows]
-    driven = {part.obj: driven_paths(part.obj.data.shape_keys) for part, _ in matched}
-    free = [(key_path(row.key), 0) not in driven[part.obj] for part, row in matched]
-    asked = [drivers.Wanted(part.obj, row.key, row.gain) for part, row in matched]
-    found = drivers.follow([one for one, is_free in zip(asked, free, strict=True) if not is_free], objects)
+    matched = [(part, row, Wanted(part.obj, row.key, row.gain)) for part in parts for row in part.match.rows]
+    driven = {part.obj: driven_paths(part.obj.data.shape_keys) for part, _, _ in matched}
+    scene = Drivers(objects)
+    found = scene.follow([one for part, row, one in matched if (key_path(row.key), 0) in driven[part.obj]])
     rows: dict[tuple[str, ObjectRef, str, int], MapRow] = {}
-    left: list[tuple[FaceMesh, MatchedRow]] = []
-    for (part, row), one, is_free in zip(matched, asked, free, strict=True):
-        if is_free:
+    shown: set[tuple[str, Any, str]] = set()
+    left: dict[Any, list[MatchedRow]] = {part.obj: [] for part in parts}
+    for part, row, one in matched:
+        if (key_path(row.key), 0) not in driven[part.obj]:
             made = MapRow(row.channel, "KEY", ObjectRef.of(part.obj), row.key, gain=row.gain, confidence=row.confidence)
         elif one in found:
             made = _control_row(row, found[one])
         else:
-            left.append((part, row))
+            left[part.obj].append(row)
             continue
-        # The lashes' blink is driven by what drives the lids'.
+        # One control drives the lids' blink and the lashes'.
         rows.setdefault((made.channel, made.object, made.name, made.index), made)
-    shown = {
-        (row.channel, part.obj.data.shape_keys, key_path(row.key)) for part, row in matched if (part, row) not in left
-    }
+        shown.add((row.channel, part.obj.data.shape_keys, key_path(row.key)))
     for part in parts:
-        keys = [row.key for other, row in left if other is part and not _copies(part.obj, row, shown)]
+        keys = [row.key for row in left[part.obj] if not _copies(scene.sources(part.obj, row.key), row, shown)]
         if keys:
             warnings.append(f"{part.obj.name}: {_list(keys)} - {'driven by a driver and left alone'}.")
-        used = {row.key for row in part.match.rows}
-        for shape_name, rivals in part.match.ambiguous.items():
-            taken = next((key for key in rivals if key in used), None)
-            says = f"{taken} is used" if taken else "none is used"
-            warnings.append(f"{part.obj.name}: {_list(list(rivals))} could all be {shape_name}; {says}.")
+        _tell_ambiguous(part, warnings)
     return list(rows.values())
 
 
-def _copies(obj: Any, row: MatchedRow, shown: set[tuple[str, Any, str]]) -> bool:
+def _tell_ambiguous(part: FaceMesh, warnings: list[str]) -> None:
+    """Say which names could be one shape."""
+    used = {row.key for row in part.match.rows}
+    for shape_name, rivals in part.match.ambiguous.items():
+        taken = next((key for key in rivals if key in used), None)
+        says = f"{taken} is used" if taken else "none is used"
+        warnings.append(f"{part.obj.name}: {_list(list(rivals))} could all be {shape_name}; {says}.")
+
+
+def _copies(sources: Iterable[tuple[Any, str]], row: MatchedRow, shown: set[tuple[str, Any, str]]) -> bool:
     """Whether a driven key follows another part's key that shows the same channel."""
-    return any((row.channel, block, path) in shown for block, path in drivers.sources(obj, row.key))
+    return any((row.channel, block, path) in shown for block, path in sources)
 
 
-def _control_row(row: MatchedRow, control: drivers.Control) -> MapRow:
+def _control_row(row: MatchedRow, control: Control) -> MapRow:
     return MapRow(
         row.channel,
         "PROPERTY",

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import bpy
 import control_rigs
 import face_rigs as rigs
+import numpy as np
 import pytest
 from facescript.performance import BLEND_SHAPES, FacescriptError
-from facescript.rig_mapping import timeline
+from facescript.rig_mapping import life_layer, timeline
 from facescript.rig_mapping.targets import find_target
 from made_performances import performance
 
@@ -208,3 +210,42 @@ def test_a_face_with_nothing_but_dead_drivers_is_refused() -> None:
     with pytest.raises(FacescriptError) as error:
         find_target(mesh)
     assert error.value.code == "driven_keys"
+
+
+@pytest.mark.parametrize("mode", ["QUATERNION", "XYZ"])
+def test_lids_that_follow_the_eye_bones_leave_the_gaze_to_them(mode: str) -> None:
+    mesh = rigs.face()
+    bones = {"head": ((0, 0, -0.1), (0, 0, 0.1), 0.0)}
+    bones |= {f"eye.{s}": ((x, -0.05, 0.05), (x, -0.1, 0.05), 0.0) for s, x in (("L", 0.03), ("R", -0.03))}
+    rig = rigs.armature(bones)
+    rigs.bind(mesh, rig)
+    for bone in rig.pose.bones:
+        bone.rotation_mode = mode
+    for key in [name for name in BLEND_SHAPES if name.startswith("eyeLook")]:
+        side, downwards = ("L" if key.endswith("Left") else "R"), "Down" in key
+        curve = control_rigs.driver(mesh.data.shape_keys.key_blocks[key])
+        control_rigs.transform(curve, rig, f"eye.{side}", "ROT_X" if "Up" in key or downwards else "ROT_Z")
+        positive = downwards or key in ("eyeLookInLeft", "eyeLookOutRight")
+        curve.driver.expression = f"max(0, {'-' if positive else ''}var / radians(35))"
+    target = find_target(mesh)
+    timeline.write(target, performance((0.0, {}), (1.0, {"eyeLookDown": 0.6})), start_frame=0, fps=24.0)
+    assert values(mesh, 24) == {"eyeLookDownLeft": 0.6, "eyeLookDownRight": 0.6}
+    # Down by the same angle, whichever way the bone is keyed.
+    ahead = rig.pose.bones["eye.L"].matrix.to_3x3().col[1]
+    assert math.degrees(math.asin(-ahead.z)) == pytest.approx(21.0, abs=0.1)
+
+
+def test_life_blinks_by_the_controls_and_goes_without_a_trace() -> None:
+    mesh = rigs.face(keys=list(control_rigs.FACEIT))
+    rig = control_rigs.faceit(mesh)
+    target = find_target(mesh)
+    timeline.write(target, performance((0.0, {}), (4.0, {"mouthSmile": 1.0})), start_frame=0, fps=24.0)
+    before = timeline.sample_poses(target, range(97))
+    report = life_layer.add(target, start=0, end=96, seed=3, fps=24.0)
+    assert report.blinks
+    blinks = [values(mesh, frame).get("eyeBlinkLeft") for frame in range(97)]
+    assert max(blink.expected for blink in blinks if blink is not None) > 0.9
+    assert life_layer.remove(target)
+    np.testing.assert_array_equal(timeline.sample_poses(target, range(97)), before)
+    bpy.context.scene.frame_set(96)
+    assert rig.pose.bones["c_eyelid_upper.L"].location[1] == 0.0
