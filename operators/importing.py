@@ -220,31 +220,49 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
         """Read the file and write what it holds."""
         target, face = faces.active_face(context)
         face.check_editable()
+        start = self.start_frame if self.properties.is_property_set("start_frame") else face.start_frame
         form = forms.form_of(path)
-        recording = self._recorded(path) if form == "CSV" else None
-        if recording is not None and self.recording_as == "KEYS":
-            self._key(context, target, face, recording, path)
+        if form != "CSV":
+            self._perform(context, target, face, start, self._chosen(path, form == "ANSWERS"), path)
             return
-        performance = self._chosen(path, form == "ANSWERS") if recording is None else None
+        recording = self._recorded(path)
+        if self.recording_as == "KEYS":
+            self._key(context, target, face, start, recording, path)
+            return
+        fps = timeline.scene_fps(context.scene)
+        made, note = _beats(recording, face, start, fps, self.beat_bound, path.stem)
+        self._perform(context, target, face, start, made, path, note, recording.warnings)
+
+    def _perform(
+        self,
+        context: bpy.types.Context,
+        target: Target,
+        face: Any,
+        start: int,
+        performance: Performance,
+        path: Path,
+        note: str = "",
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        """Write beats; those that are locked stay."""
+        brief = performance.brief
         with _restored(face):
-            if self.properties.is_property_set("start_frame"):
-                face.start_frame = self.start_frame
-            note = ""
-            if recording is not None:
-                performance, note = _beats(recording, face, timeline.scene_fps(context.scene), self.beat_bound)
-            assert performance is not None
-            brief = performance.brief
+            face.start_frame = start
             if brief.script or brief.background or brief.emotion:
                 face.text, face.script = None, brief.script
                 face.background, face.emotion = brief.background, brief.emotion
             finish(write_steps(context.scene.name, target, performance, path.name, "Import Performance"))
-        self._tell(" ".join(filter(None, (session().note, note))), recording.warnings if recording else ())
+        self._tell(" ".join(filter(None, (session().note, note))), warnings)
 
     def _recorded(self, path: Path) -> Recording:
-        neutral = live_link.read(Path(bpy.path.abspath(self.neutral)), angles=self.angles) if self.neutral else None
-        recording = live_link.read(path, self.rate or None, angles=self.angles, neutral=neutral)
+        """The recording, calibrated and smoothed as it is wanted."""
+        recording = live_link.read(path, self.rate or None, angles=self.angles)
         other = live_link.beside(path)
-        if other is not None and neutral is None and path.stem.endswith("_raw"):
+        if self.neutral:
+            # A face at rest does not tell how its angles are written.
+            neutral = live_link.read(Path(bpy.path.abspath(self.neutral)), angles=recording.angles)
+            recording = recording.calibrated(neutral)
+        elif other is not None and path.stem.endswith("_raw"):
             more = f"There is a neutral recording beside it: {other.name}."
             recording = replace(recording, warnings=(*recording.warnings, more))
         return recording.smoothed(self.smoothing)
@@ -259,13 +277,13 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
             what = f"{path} holds {len(performances)} performances, and no number {self.number}."
             raise FacescriptError("no_keyframes", what, "Choose a lower number.")
         chosen = performances[-1]
-        worded = tuple(k if k.text or not answers else replace(k, text=describe(k.pose)) for k in chosen.keyframes)
-        return replace(chosen, keyframes=worded)
+        return _named(chosen, path.stem) if answers else chosen
 
-    def _key(self, context: bpy.types.Context, target: Target, face: Any, recording: Recording, path: Path) -> None:
+    def _key(
+        self, context: bpy.types.Context, target: Target, face: Any, start: int, recording: Recording, path: Path
+    ) -> None:
         """Write a recording as keys; a performance that is there goes."""
         fps = timeline.scene_fps(context.scene)
-        start = self.start_frame if self.properties.is_property_set("start_frame") else face.start_frame
         frames = _whole(start + recording.times * fps)
         poses = recording.values
         if self.whole_frames:
@@ -340,16 +358,20 @@ def _take_off(context: bpy.types.Context, target: Target, face: Any) -> None:
     face.performed, face.model = "", ""
 
 
-def _beats(recording: Recording, face: Any, fps: float, bound: float) -> tuple[Performance, str]:
+def _named(performance: Performance, name: str) -> Performance:
+    """The performance with a name, and with words for poses that have none."""
+    worded = tuple(k if k.text else replace(k, text=describe(k.pose)) for k in performance.keyframes)
+    return Performance(replace(performance.brief, id=name), worded)
+
+
+def _beats(recording: Recording, face: Any, start: int, fps: float, bound: float, name: str) -> tuple[Performance, str]:
     """A recording as a performance of its beats, and how far that is off as the face will play it."""
-    style, start = chosen_style(face), face.start_frame
-    times = recording.times
+    style, times = chosen_style(face), recording.times
     values = recording.values if face.move_head else _without_head(recording.values)
     captures.check(values, start + times * fps)
 
     def made(moments: beat_finding.Indices) -> Performance:
-        keyframes = [Keyframe(float(times[i]), "", Pose(values[i])) for i in moments]
-        return Performance(Brief("", id=""), tuple(keyframes))
+        return Performance(Brief(""), tuple(Keyframe(float(times[i]), "", Pose(values[i])) for i in moments))
 
     def played(moments: beat_finding.Indices) -> Array:
         return curves.sample(curves.channel_curves(made(moments), fps, start, style), start + times * fps)
@@ -357,10 +379,8 @@ def _beats(recording: Recording, face: Any, fps: float, bound: float) -> tuple[P
     moments = beat_finding.find_beats(times, values, bound=bound, played=played)
     off = np.abs(played(moments) - values)
     worst = CHANNELS[int(off.max(axis=0).argmax())].name
-    performance = made(moments)
-    worded = tuple(replace(k, text=describe(k.pose)) for k in performance.keyframes)
     note = f"The face is {off.mean():.3f} off the recording on average, and {off.max():.2f} at most ({worst})."
-    return replace(performance, keyframes=worded), note
+    return _named(made(moments), name), note
 
 
 class FACESCRIPT_FH_performance(bpy.types.FileHandler):

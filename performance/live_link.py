@@ -51,15 +51,13 @@ def write(path: Path, values: Array, fps: float, *, start_frame: float = 0, angl
         raise FacescriptError("no_file", f"Cannot write {path}: {error.strerror}.", "Choose another folder.") from error
 
 
-def read(
-    path: Path, fps: float | None = None, *, angles: AngleForm = "AUTO", neutral: Recording | None = None
-) -> Recording:
+def read(path: Path, fps: float | None = None, *, angles: AngleForm = "AUTO") -> Recording:
     """Read a recording; columns may stand in any order, and columns that are not channels are left out.
 
     Without `fps` the rate is read from the timecodes (`timecodes.counted_rate`). Values a little out of range, as
-    calibration gives them, are brought into it; angles past what a pose can hold too. `neutral` is taken off, channel
-    by channel. Left out, with a warning: rows without values (the face was lost), with the timecode of the row
-    before, and a last line that is cut off. Missing channels are 0.
+    calibration gives them, are brought into it; angles past what a pose can hold too. Left out, with a warning: rows
+    without values (the face was lost), with the timecode of the row before, and a last line that is cut off. Missing
+    channels are 0.
     Raises FacescriptError: `no_file`; `bad_csv`, which names the line, for a file without channels, a bad timecode, one
     that goes back, and values that are missing, no numbers, or far out of range.
     """
@@ -81,10 +79,8 @@ def read(
     if form == "DEGREES" and angles == "AUTO":
         warnings.append("The angles were taken for degrees.")
     values[:, COLUMNS] /= scale(form)
-    if neutral is not None:
-        values = values - neutral.neutral
     values = _in_range(values, warnings)
-    return Recording(clock - clock[0], values, count, _row_rate(clock, count), float(clock[0]), tuple(warnings))
+    return Recording(clock - clock[0], values, count, _row_rate(clock, count), float(clock[0]), form, tuple(warnings))
 
 
 def beside(path: Path) -> Path | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .angles import AngleForm
+from .channels import HIGH, LOW
 from .pose import Array
 
 
@@ -17,7 +19,8 @@ class Recording:
 
     Times start at 0 and rise; where frames were dropped, they leave a gap. `fps` is the frame rate that the timecodes
     count at, `rate` that of the rows (an app at 30 frames a second counts every other of 60), `start` the first
-    timecode in seconds since midnight. `warnings` are sentences on what was not as expected.
+    timecode in seconds since midnight, `angles` the form that the angles had. `warnings` are sentences on what was not
+    as expected.
     """
 
     times: Array
@@ -25,12 +28,13 @@ class Recording:
     fps: float
     rate: float = 0.0
     start: float = 0.0
+    angles: AngleForm = "UNIT"
     warnings: tuple[str, ...] = ()
 
-    @property
-    def neutral(self) -> Array:
-        """The pose that the face rests in, shape (61,): each channel's median, which a blink does not change."""
-        return np.asarray(np.median(self.values, axis=0))
+    def calibrated(self, neutral: Recording) -> Recording:
+        """The recording without the pose that the face rests in, as another one shows it: each channel's median, which
+        a blink does not change, is taken off. What leaves a channel's range is brought back."""
+        return replace(self, values=np.clip(self.values - np.median(neutral.values, axis=0), LOW, HIGH))
 
     def at(self, times: Array) -> Array:
         """The poses at other times (N,) in seconds, straight between rows and held outside: shape (N, 61)."""

@@ -26,12 +26,12 @@ from .records import Address
 from .steps import Steps, finish
 from .styles import get
 from .targets import Target
-from .tracks import Track, datablocks, properties, track_steps
+from .tracks import Track, datablocks, properties, rotation_place, track_steps
 
 PROPERTY = "facescript_recording"
 
 _ALL = tuple(channel.name for channel in CHANNELS)
-# The numbers of a rotation are not the coefficients of yaw, pitch and roll: all of them share in each one's error.
+# The share of a turn's bound that each of its numbers has: their errors add up in a coefficient.
 _TURN = 0.5
 # Tracks that are worked out in one step.
 _CHUNK = 4
@@ -82,14 +82,12 @@ def write_steps(
     curves = _dense(eyes.fill(poses), frames)
     laid = yield from track_steps(target, curves)
     planning.check(datablocks(target), [(t.datablock, (t.path, t.index)) for t in laid.tracks])
-    scales = yield from _scales(target, tuple(curves.curves))
+    bounds = yield from _bounds(target, tuple(curves.curves), bound)
     sparse, error = [], 0.0
     for number, track in enumerate(laid.tracks):
-        scale = scales.get((track.datablock.as_pointer(), track.path), 1.0)
-        curve = reduction.reduce(
-            frames, track.curve.values, bound * scale * (_TURN if "rotation" in track.path else 1.0)
-        )
-        error = max(error, float(np.abs(curve.at(frames) - track.curve.values).max()) / scale)
+        allowed = bounds.get(_unit(track), bound)
+        curve, off = _sparse(track, frames, allowed)
+        error = max(error, off / allowed * bound if allowed else off)
         sparse.append((track, curve))
         if number % _CHUNK == 0:
             yield
@@ -176,19 +174,33 @@ def _straight(values: Mapping[str, Array], frames: Array) -> ChannelCurves:
     return ChannelCurves(MappingProxyType(curves), ends, int(ends[0]), int(ends[1]), get("linear"))
 
 
-def _scales(target: Target, channels: tuple[str, ...]) -> Steps[dict[tuple[int, str], float]]:
-    """By how much a full coefficient changes each of the rig's numbers, by datablock and data path: the most of those
-    channels that move it."""
-    scales: dict[tuple[int, str], float] = {}
+def _sparse(track: Track, frames: Array, bound: float) -> tuple[SparseCurve, float]:
+    """A track's keys, and how far they are off at the most."""
+    values = track.curve.values
+    # An axis and an angle are laid out at every frame, wherever the keys of their channels are.
+    at = frames if len(values) == len(frames) else frames[0] + np.arange(len(values))
+    curve = reduction.reduce(at, values, bound)
+    return curve, float(np.abs(curve.at(at) - values).max())
+
+
+def _unit(track: Track) -> tuple[int, str, int]:
+    return track.datablock.as_pointer(), track.path, track.index
+
+
+def _bounds(target: Target, channels: tuple[str, ...], bound: float) -> Steps[dict[tuple[int, str, int], float]]:
+    """What a bound in coefficients is for each of the rig's numbers: it has the largest gain of the channels that move
+    it. The numbers of a rotation are not its coefficients; they have one bound, of which each takes a share."""
+    gains: dict[tuple[int, str, int], float] = {}
     for channel in channels:
         probe = _straight({channel: np.array([0.0, 1.0])}, np.array([0.0, 1.0]))
         laid = yield from track_steps(target, probe)
         for track in laid.tracks:
-            place = (track.datablock.as_pointer(), track.path)
             change = abs(float(track.curve.values[-1] - track.curve.values[0]))
-            if change > 0.0:
-                scales[place] = max(scales.get(place, 0.0), change)
-    return scales
+            gains[_unit(track)] = max(gains.get(_unit(track), 0.0), change)
+    for obj, _, path, width in map(rotation_place, target.turns):
+        units = [(obj.as_pointer(), path, i) for i in range(width)]
+        gains |= dict.fromkeys(units, _TURN * max(gains.get(unit, 0.0) for unit in units))
+    return {unit: bound * gain for unit, gain in gains.items() if gain > 0.0}
 
 
 def _free(sparse: list[tuple[Track, SparseCurve]], warnings: list[str]) -> list[tuple[Track, SparseCurve]]:

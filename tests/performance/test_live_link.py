@@ -252,7 +252,7 @@ def test_calibrated_values_are_brought_into_range(tmp_path: Path) -> None:
 def test_a_neutral_recording_is_taken_off(tmp_path: Path) -> None:
     neutral = _read(tmp_path, _table("00:00:00:00,61,0.25", "00:00:00:01,61,0.25", "00:00:00:02,61,1"))
     text = _table("00:00:00:00,61,0.25", "00:00:00:01,61,0.75", "00:00:00:02,61,0.125")
-    raw = _read(tmp_path, text, neutral=neutral)
+    raw = _read(tmp_path, text).calibrated(neutral)
     assert raw.values[:, INDEX["jawOpen"]].tolist() == [0.0, 0.5, 0.0]
 
 

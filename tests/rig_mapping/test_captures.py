@@ -14,6 +14,8 @@ from facescript.performance.channels import HIGH, LOW
 from facescript.rig_mapping import blender_api as api
 from facescript.rig_mapping import captures, timeline
 from facescript.rig_mapping.captures import Source
+from facescript.rig_mapping.mapping import Mapping, MapRow
+from facescript.rig_mapping.references import ObjectRef
 from facescript.rig_mapping.targets import find_target
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,6 +80,45 @@ def test_a_head_that_turns_every_way_at_once_is_within_the_bound(mode: str) -> N
     captures.write(target, values, frames, TAKE, 0.03)
     off = np.abs(timeline.sample_poses(target, frames) - values)
     assert off[:, [INDEX[name] for name in HEAD_CHANNELS]].max() <= 0.03
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_real_head_in_one_and_in_several_meshes_follows_a_capture(split: bool) -> None:
+    parts = rigs.head(split)
+    values = _capture(100, 6)
+    frames = 1.0 + np.arange(100) * 0.4
+    captures.write(find_target(parts[0]), values, frames, TAKE, 0.02)
+    assert np.abs(timeline.sample_poses(find_target(parts[0]), frames) - values)[:, SHAPES].max() <= 0.02 + 1e-4
+    # Every mesh that has a shape moves it the same way.
+    curves = [list(api.fcurves(api.find_place(part.data.shape_keys))) for part in parts]
+    jaws = [c for per_mesh in curves for c in per_mesh if c.data_path == 'key_blocks["jawOpen"].value']
+    assert len(jaws) == (3 if split else 1)
+    assert len({round(c.evaluate(20.3), 6) for c in jaws}) == 1
+
+
+def test_an_axis_and_an_angle_are_keyed_between_frames_too() -> None:
+    target = find_target(_head("AXIS_ANGLE"))
+    values = np.clip(_capture(120, 4, HEAD_CHANNELS) * 2.0, LOW, HIGH)
+    frames = 1.0 + np.arange(120) * 0.4
+    captures.write(target, values, frames, TAKE, 0.03)
+    off = np.abs(timeline.sample_poses(target, frames) - values)
+    assert off[:, [INDEX[name] for name in HEAD_CHANNELS]].max() <= 0.06
+
+
+def test_numbers_of_one_property_have_their_own_bounds() -> None:
+    """A control bone that shows one channel by 0.01 m along X and another by 1 m along Z."""
+    arm = rigs.armature({"jaw_ctrl": ((0, 0, 0), (0, 0.03, 0.1), 0.0)})
+    path = 'pose.bones["jaw_ctrl"].location'
+    rows = (
+        MapRow("jawLeft", "PROPERTY", ObjectRef.of(arm), path, 0, 0.01),
+        MapRow("jawOpen", "PROPERTY", ObjectRef.of(arm), path, 2, 1.0),
+    )
+    target = find_target(rigs.face(), lambda _: Mapping("arkit", rows))
+    values = _capture(100, 3, ("jawLeft", "jawOpen"))
+    frames = np.arange(100.0)
+    captures.write(target, values, frames, TAKE, 0.02)
+    off = np.abs(timeline.sample_poses(target, frames) - values)[:, [INDEX["jawLeft"], INDEX["jawOpen"]]]
+    assert off.max() <= 0.02 + 1e-4
 
 
 def test_keys_are_few_smooth_and_of_the_usual_kind() -> None:
