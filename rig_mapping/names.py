@@ -29,6 +29,8 @@ _STRONG_HABIT, _STRONG_SHARE = 20, 0.8
 # What this share of a rig's names begins with is its namespace. Names are variations of others (old_jawOpen beside
 # jawOpen) if this share of the others is there.
 _MOST, _VARIED = 0.5, 0.3
+# Sides of which one is not even this share of the other are no sides.
+_FEW = 0.1
 # A spelling with a prefix and no boundary before it (zorkjawopen) has at least this many letters, in such a long word.
 _GLUED, _LONG_WORD = 5, 8
 # So many readings of the abbreviations in one run of words are tried.
@@ -191,7 +193,7 @@ def _opposed(lead: str, sides: Mapping[str, int]) -> bool:
     """Whether a common beginning is a side that stands against the other one."""
     found = tokens(lead)
     other = SIDES[found[0].side == SIDES[0]] if found and found[0].side else ""
-    return bool(other) and sides.get(other, 0) > 0.1 * sides[found[0].side]
+    return bool(other) and sides.get(other, 0) > _FEW * sides[found[0].side]
 
 
 def _letters(name: _Name, heads: Sequence[int], tails: Sequence[int]) -> Iterable[tuple[str, _Span]]:
@@ -277,13 +279,32 @@ def _extent(span: _Span) -> tuple[int, int]:
     return min(span.start, moved[0]), max(span.end, moved[1])
 
 
+def _largest(extents: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those that are in no other one."""
+    unique = set(extents)
+    return [e for e in unique if not any(o != e and o[0] <= e[0] and e[1] <= o[1] for o in unique)]
+
+
+def _one_sided(spans: Iterable[tuple[_Span, Spelling]]) -> bool:
+    """Whether sides in front are all left or all right, so that they are something else (`L:jawOpen` is L's)."""
+    first = Counter(span.name.text[_extent(span)[0]].lower() for span, spelling in spans if _in_front(span, spelling))
+    few, many = sorted((first["l"], first["r"]))
+    return few < _FEW * many
+
+
+def _in_front(span: _Span, spelling: Spelling) -> bool:
+    return spelling.place == "front" or (span.moved is not None and span.moved[0] < span.start)
+
+
 def _best_span(found: list[tuple[_Span, Spelling]]) -> tuple[_Span, Spelling] | None:
     """The one span that is what a name says; None if it says two things, or none for certain."""
-    whole = [f for f in found if f[0].moved is None and not any(map(_has_side, _around(f[0])[1:]))]
-    moved = [f for f in found if f[0].moved is not None and not any(map(_has_side, _around(f[0])[1:]))]
-    left = whole or moved or [f for f in found if f[0].moved is None]
-    extents = {_extent(span) for span, _ in left}
-    largest = [e for e in extents if not any(o != e and o[0] <= e[0] and e[1] <= o[1] for o in extents)]
+    joined = [f for f in found if f[0].moved is None]
+    parts = _largest(_extent(span) for span, spelling in joined if spelling.shape)
+    if any(a[1] <= b[0] for a in parts for b in parts):
+        return None
+    clear = [f for f in found if not any(map(_has_side, _around(f[0])[1:]))]
+    left = [f for f in clear if f[0].moved is None] or clear or joined
+    largest = _largest(_extent(span) for span, _ in left)
     if len(largest) != 1:
         return None
     same = [f for f in left if _extent(f[0]) == largest[0]]
@@ -325,12 +346,14 @@ def _readings(names: tuple[str, ...], profile: Profile) -> list[_Reading]:
     if profile.exact:
         return _exact_readings(names, profile)
     table, index = spellings(profile), _index(names)
-    by_key: dict[str, list[tuple[_Span, Spelling]]] = defaultdict(list)
+    by_key: dict[str, list[tuple[_Span, Spelling]]] = {}
     for letters in table.keys() & index.keys():
         for span in index[letters]:
             # The l of AL:jawOpen is no side.
             if not (span.glued and table[letters].short and letters[0] in "lr"):
-                by_key[span.name.key].append((span, table[letters]))
+                by_key.setdefault(span.name.key, []).append((span, table[letters]))
+    if _one_sided(f for found in by_key.values() for f in found):
+        by_key = {key: [f for f in found if not _in_front(*f)] for key, found in by_key.items()}
     published = _published(profile) | {normal(name): "" for name in profile.evidence}
     best = ((key, _best_span(by_key[key])) for key in names if key in by_key)
     return [_reading(*found, published) for _, found in best if found is not None]
