@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import family_rigs
 import numpy as np
 import pytest
@@ -75,6 +77,15 @@ BLOW = {
 }
 POSES = (SMILE, SNEER, BLOW)
 
+# A side in a key's name: a word, or a letter that begins or ends no word (AU12_L, EyesClosedL, mouth_funnel_UL).
+SIDES = re.compile(
+    r"(?P<Left>[Ll]eft|LEFT|左|(?<![A-Z])[UD]?L(?![a-zA-Z])|(?<![A-Za-z])l(?![A-Za-z]))"
+    r"|(?P<Right>[Rr]ight|RIGHT|右|(?<![A-Z])[UD]?R(?![a-zA-Z])|(?<![A-Za-z])r(?![A-Za-z]))"
+)
+OTHER = {"Left": "Right", "Right": "Left"}
+# Keys that go two ways, from -1 to 1.
+TWO_WAYS = ("Left-Right", "Side-Side")
+
 every_family = pytest.mark.parametrize("family", families(), ids=lambda family: family.id)
 
 
@@ -128,6 +139,22 @@ def test_no_row_is_false(family: Family) -> None:
         for key, gain in rows:
             assert key not in family.never
             assert own[family_rigs.shape_of(key, profile)] == gain
+
+
+@every_family
+def test_left_is_never_right(family: Family) -> None:
+    for channel, rows in rows_of(matching.match(family.names)).items():
+        side = next((side for side in OTHER if channel.endswith(side)), "")
+        for key, _ in rows if side else ():
+            said = {str(found.lastgroup) for found in SIDES.finditer(key)}
+            looks = re.match("eyeLook(In|Out)", channel)
+            if looks and not re.search(r"(In|Out|_in|_out|IN|OUT)(?![a-z])", key):
+                # The name says which way the eye looks, and mostly which eye: the left one looks in to the right.
+                way = side if looks[1] == "Out" else OTHER[side]
+                allowed = ({way}, {side, way})
+            else:
+                allowed = ({side},)
+            assert not said or said in allowed or any(both in key for both in TWO_WAYS), (channel, key)
 
 
 @every_family
