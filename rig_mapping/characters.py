@@ -94,6 +94,18 @@ def _rank(part: FaceMesh) -> tuple[int, str]:
     return -len(part.match.rows), part.obj.name
 
 
+def _drives(obj: Any, mesh: Any) -> bool:
+    """Whether drivers of a mesh's shape keys look at an object or its data, as those of a control rig do."""
+    animation = mesh.data.shape_keys.animation_data
+    ids = {obj, obj.data} - {None}
+    return any(
+        target.id in ids
+        for curve in (animation.drivers if animation is not None else ())
+        for variable in curve.driver.variables
+        for target in variable.targets
+    )
+
+
 @dataclass(frozen=True)
 class _Home:
     """Where an object belongs: its armature or None, and its topmost parent or itself."""
@@ -226,7 +238,8 @@ class Finder:
 
     def related(self, obj: Any) -> list[tuple[FaceMesh, ...]]:
         """The characters that an object without a face of its own belongs to: the first of these that has any:
-        its rig's, its children's, its family's, its collection's (touching, if it has a shape of its own)."""
+        its rig's, its children's, its family's, those whose keys it drives, its collection's (touching, if it has a
+        shape of its own)."""
         rig = rig_of(obj)
         root = root_of(obj)
         children = {child.name_full for child in obj.children_recursive}
@@ -235,6 +248,7 @@ class Finder:
             [m for m in self._meshes if rig is not None and self._home(m).rig == rig],
             [m for m in self._meshes if m.name_full in children],
             [m for m in self._meshes if self._home(m).root == root],
+            [m for m in self._meshes if _drives(obj, m)],
         )
         for stage in stages:
             faces = self.faces(stage)

@@ -20,6 +20,8 @@ _UPPER = ("browInnerUp", "browDownLeft", "browDownRight", "browOuterUpLeft", "br
 _LOWER = ("jawOpen", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthShrugLower")
 _LANDMARKS = (*(n + s for n in _PAIRS for s in ("Left", "Right")), *_UPPER, *_LOWER)
 
+# So many keys are read at least, of those that there are.
+_FEWEST = 6
 # A vertex belongs to a key if it moves by at least this much of the key's largest offset.
 _MOVED = 0.02
 
@@ -53,7 +55,9 @@ def measure(obj: Any, keys: Mapping[str, str]) -> Face:
     names) to key names, not empty."""
     blocks = obj.data.shape_keys.key_blocks
     count = len(obj.data.vertices)
-    names = [n for n in _LANDMARKS if n in keys] or list(keys)[:6]
+    names = [n for n in _LANDMARKS if n in keys]
+    # Where few keys tell where they are, such as on rigs with whole expressions, others tell how large the face is.
+    names += [n for n in keys if n not in names][: max(0, _FEWEST - len(names))]
     world = np.array(obj.matrix_world)
     basis: dict[str, Array] = {}
     moved = np.zeros(count, dtype=bool)
@@ -64,11 +68,12 @@ def measure(obj: Any, keys: Mapping[str, str]) -> Face:
         if rest_key.name not in basis:
             basis[rest_key.name] = _coordinates(rest_key.data, count)
         rest = basis[rest_key.name]
-        length = np.linalg.norm(_coordinates(block.data, count) - rest, axis=1)
+        offset = _coordinates(block.data, count) - rest
+        length = np.sqrt(np.einsum("ij,ij->i", offset, offset))
         largest = float(length.max(initial=0.0))
         if largest > 1e-9:
             moved |= length >= _MOVED * largest
-            centres[name] = _to_world(world, (rest * length[:, None]).sum(axis=0, keepdims=True) / length.sum())[0]
+            centres[name] = _to_world(world, (length @ rest)[None] / length.sum())[0]
     rest = next(iter(basis.values()))
     points = _to_world(world, rest[moved] if moved.any() else rest)
     if not len(points):

@@ -47,6 +47,13 @@ def test_a_control_rig_of_faceits_kind_is_keyed_instead_of_the_keys() -> None:
         assert {k: v for k, v in read.items() if v > 1e-3} == pytest.approx(pose, abs=1e-3)
 
 
+def test_the_control_rig_leads_to_its_face() -> None:
+    mesh = rigs.face(keys=list(control_rigs.FACEIT))
+    rigs.face("Other", at=(3.0, 0.0, 0.0))
+    rig = control_rigs.faceit(mesh)
+    assert [part.object.name for part in find_target(rig).meshes] == ["Face"]
+
+
 def test_two_channels_of_one_control_are_summed() -> None:
     mesh = rigs.face(keys=list(control_rigs.FACEIT))
     control_rigs.faceit(mesh)
@@ -245,6 +252,8 @@ def test_life_blinks_by_the_controls_and_goes_without_a_trace() -> None:
     assert report.blinks
     blinks = [values(mesh, frame).get("eyeBlinkLeft") for frame in range(97)]
     assert max(blink.expected for blink in blinks if blink is not None) > 0.9
+    bpy.context.scene.frame_set(blinks.index(max((b for b in blinks if b is not None), key=lambda b: b.expected)))
+    assert timeline.standing_pose(target)["eyeBlinkLeft"] == pytest.approx(0.0, abs=1e-3)
     assert life_layer.remove(target)
     np.testing.assert_array_equal(timeline.sample_poses(target, range(97)), before)
     bpy.context.scene.frame_set(96)

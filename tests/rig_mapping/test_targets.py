@@ -237,6 +237,46 @@ def test_a_mesh_that_others_use_is_told() -> None:
     assert any("other objects" in w for w in find_target(obj).warnings)
 
 
+def test_linked_duplicates_are_two_characters_with_one_mesh() -> None:
+    first = rigs.face()
+    second = bpy.data.objects.new("Second", first.data)
+    bpy.context.scene.collection.objects.link(second)
+    second.location.x = 1.0
+    for obj in (first, second):
+        target = find_target(obj)
+        assert (meshes(target), target.owner.name) == ({obj.name}, obj.name)
+
+
+def test_two_characters_below_one_empty_in_many_collections() -> None:
+    crowd = add("EMPTY", "Crowd")
+    for name, x in (("Anna", 0.0), ("Ben", 0.5)):
+        cast = bpy.data.collections.new(name)
+        bpy.context.scene.collection.children.link(cast)
+        for part, keys in (("head", BLEND_SHAPES), ("brows", ("browInnerUp", "browDownLeft")), ("beard", ("jawOpen",))):
+            obj = rigs.face(f"{name} {part}", keys=keys, at=(x, 0, 0), collection=cast)
+            obj.parent = crowd
+    for name in ("Anna", "Ben"):
+        for part in ("head", "brows", "beard"):
+            target = find_target(bpy.data.objects[f"{name} {part}"])
+            assert meshes(target) == {f"{name} head", f"{name} brows", f"{name} beard"}
+            assert target.owner.name == f"{name} head"
+            jaws = [row.object.name for row in target.mapping.rows if row.channel == "jawOpen"]
+            assert jaws == [f"{name} head", f"{name} beard"]
+
+
+def test_the_parts_of_a_character_are_of_one_family() -> None:
+    # By themselves the lashes could be of many a family.
+    names = {"jawOpen": "A", "mouthFunnel": "O", "mouthPucker": "U", "mouthStretchLeft": "I", "cheekPuff": "E"}
+    head = rigs.face("Head", keys=[*names.values(), "Joy", "Angry", "Sorrow", "Fun", "Blink_L", "Blink_R"])
+    lashes = rigs.face("Lashes", keys=["Blink_L", "Blink_R"])
+    lashes.parent = head
+    for obj in (head, lashes):
+        target = find_target(obj)
+        assert (target.profile, meshes(target)) == ("vrm_presets", {"Head", "Lashes"})
+    blinks = [(row.object.name, row.name) for row in target.mapping.rows if row.channel == "eyeBlinkLeft"]
+    assert blinks == [("Head", "Blink_L"), ("Lashes", "Blink_L")]
+
+
 def test_the_target_outlives_its_objects_and_says_so() -> None:
     obj = rigs.face()
     target = find_target(obj)
