@@ -20,8 +20,7 @@ import bpy
 
 from .expressions import simple
 from .journal import get_property, set_property
-from .life_records import default_of
-from .references import editable, key_path, split_custom
+from .references import default_of, editable, key_path, split_custom
 
 # A key counts as shown by a control if that alone takes it this far.
 _LEAST = 0.25

@@ -27,6 +27,7 @@ from .life import FULL, Amounts, smooth_curve
 from .life_records import NO_TAKE, LifeRecord, Take, find_track
 from .mapping import YAW
 from .records import Address
+from .references import default_of
 from .steps import Steps, finish
 from .targets import Target
 from .tracks import NumberPlace, datablocks, limits, number_places, outer, own_turns, rotation_place
@@ -227,7 +228,7 @@ def _lay_number(
     values = np.sum([gain * evaluate(curve, frames) for gain, curve in parts], axis=0)
     block, address = place.datablock, place.address
     if address in present:
-        values = values + (_default() if block.id_type == "KEY" else life_records.default_of(block, *address))
+        values = values + (_default() if block.id_type == "KEY" else default_of(block, *address))
     else:
         before[address] = get_property(block, *address)
         values = np.clip(values + before[address], *limits(place))

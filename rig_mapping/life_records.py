@@ -14,7 +14,7 @@ from mathutils import Quaternion
 from . import blender_api as api
 from .life import FULL, Amounts
 from .records import Address
-from .references import split_custom
+from .references import default_of
 
 PROPERTY = "facescript_life"
 
@@ -121,15 +121,3 @@ def without(datablock: Any, path: str, indices: Sequence[int] | None) -> list[fl
     defaults = [record.default if datablock.id_type == "KEY" else default_of(datablock, path, i) for i in chosen]
     bases = [default if value is None else value for default, value in zip(defaults, before, strict=True)]
     return [value - (more - base) for value, more, base in zip(values, added, bases, strict=True)]
-
-
-def default_of(datablock: Any, path: str, index: int) -> float:
-    """What Blender takes for a number's default: its property's, or what a custom property's settings say."""
-    custom = split_custom(path)
-    if custom:
-        owner = datablock.path_resolve(custom[0]) if custom[0] else datablock
-        default = owner.id_properties_ui(custom[1]).as_dict().get("default", 0.0)
-        return float(default[index] if isinstance(default, (list, tuple)) else default)
-    parent, _, name = path.rpartition(".")
-    prop: Any = (datablock.path_resolve(parent) if parent else datablock).bl_rna.properties[name]
-    return float(prop.default_array[index] if prop.is_array else prop.default)

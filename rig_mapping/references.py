@@ -76,3 +76,15 @@ def resolve(obj: Any, name: str, index: int) -> tuple[Any, str] | None:
     except (ValueError, TypeError, IndexError, KeyError):
         return None
     return block, path
+
+
+def default_of(datablock: Any, path: str, index: int) -> float:
+    """What Blender takes for a number's default: its property's, or what a custom property's settings say."""
+    custom = split_custom(path)
+    if custom:
+        owner = datablock.path_resolve(custom[0]) if custom[0] else datablock
+        default = owner.id_properties_ui(custom[1]).as_dict().get("default", 0.0)
+        return float(default[index] if isinstance(default, (list, tuple)) else default)
+    parent, _, name = path.rpartition(".")
+    prop: Any = (datablock.path_resolve(parent) if parent else datablock).bl_rna.properties[name]
+    return float(prop.default_array[index] if prop.is_array else prop.default)

@@ -20,6 +20,7 @@ from . import curve_data, planning, records, renames, timeline
 from .journal import Journal
 from .keys import Record
 from .records import Address, SlotRecord
+from .references import default_of
 from .targets import Target
 from .tracks import datablocks, properties
 
@@ -78,12 +79,8 @@ def rest_value(datablock: Any, address: Address, record: Record | None) -> float
     """What a property stands at when the face's keys are taken from it: what it was before they were written."""
     if record is not None and record.made:
         return record.before
-    path, index = address
-    if datablock.id_type == "KEY":
-        return 0.0
-    owner, _, name = path.rpartition(".")
-    prop = (datablock.path_resolve(owner) if owner else datablock).bl_rna.properties[name]
-    return float(prop.default_array[index] if prop.is_array else prop.default)
+    # Blender's own default for a shape key is 1 in some versions.
+    return 0.0 if datablock.id_type == "KEY" else default_of(datablock, *address)
 
 
 def _blocks(target: Target, more: Iterable[Any]) -> list[Any]:
@@ -136,7 +133,7 @@ def _put_away(target: Target, block: Any, name: str, journal: Journal) -> Store 
         journal.remove_fcurve(place, *address)
         try:
             journal.set_property(block, *address, rest_value(block, address, record.curves.get(address)))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, KeyError):
             continue  # the key or the bone is gone
     journal.save_record(place, SlotRecord())
     return store

@@ -12,7 +12,7 @@ import face_rigs as rigs
 import numpy as np
 import pytest
 from facescript.performance import BLEND_SHAPES, FacescriptError
-from facescript.rig_mapping import life_layer, timeline
+from facescript.rig_mapping import life_layer, takes, timeline
 from facescript.rig_mapping.targets import find_target
 from made_performances import performance
 
@@ -258,3 +258,18 @@ def test_life_blinks_by_the_controls_and_goes_without_a_trace() -> None:
     np.testing.assert_array_equal(timeline.sample_poses(target, range(97)), before)
     bpy.context.scene.frame_set(96)
     assert rig.pose.bones["c_eyelid_upper.L"].location[1] == 0.0
+
+
+def test_a_take_puts_controls_away_and_back() -> None:
+    mesh, rig, curve = one_driven()
+    rig["open"] = 0.0
+    control_rigs.number(curve, rig, '["open"]')
+    other = control_rigs.driver(mesh.data.shape_keys.key_blocks["mouthClose"], "var * 20")
+    control_rigs.transform(other, rig, "jaw control", "LOC_Y")
+    poses: list[dict[str, float]] = [{}, {"jawOpen": 0.5}, {"mouthClose": 1.0}]
+    assert written(mesh, *poses) == poses
+    target = find_target(mesh)
+    stores = takes.exchange(target, "One")
+    assert (values(mesh, 24), values(mesh, 48), rig["open"]) == ({}, {}, 0.0)
+    takes.exchange(target, "Two", stores)
+    assert [values(mesh, 24 * i) for i in range(3)] == poses
