@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .pose import Array
+from .recording import Recording
 
 Indices = npt.NDArray[np.int64]
 
-# Seconds over which the speed of a face is taken: shorter changes are noise.
-_SPEED = 0.08
+# Seconds of the Gaussian that a sensor's noise is taken out with before speeds are.
+_NOISE = 0.05
 # Slower than this share of its usual fast moves, and than so many full coefficients a second, a face is at rest.
 _REST, _LEAST = 0.15, 0.3
+# Where a face turns round, it has at most half the speed of the seconds on both sides.
+_TURN = 0.15
 
 
 def find_beats(
@@ -54,13 +57,17 @@ def _straight(t: Array, p: Array, beats: Indices) -> Array:
 
 def _rests(t: Array, p: Array) -> Indices:
     """Where a face comes to rest or turns round, with the first and the last moment."""
-    speed = np.linalg.norm(np.gradient(p, t, axis=0), axis=1)
-    width = max(1, round(_SPEED / float(np.median(np.diff(t)))))
-    speed = np.convolve(np.pad(speed, width, mode="edge"), np.ones(2 * width + 1) / (2 * width + 1), "valid")
+    quiet = Recording(t - t[0], p, 0.0).smoothed(_NOISE).values
+    speed = np.linalg.norm(np.gradient(quiet, t, axis=0), axis=1)
     slow = speed < max(_LEAST, _REST * float(np.quantile(speed, 0.95)))
     arrivals = np.flatnonzero(slow[1:] & ~slow[:-1]) + 1
+    reach = max(1, round(_TURN / float(np.median(np.diff(t)))))
+    padded = np.pad(speed, reach, mode="edge")
+    fastest = np.lib.stride_tricks.sliding_window_view(padded, reach + 1).max(axis=1)
+    before, after = fastest[: len(t)], fastest[reach:]
     low = (speed[1:-1] <= speed[:-2]) & (speed[1:-1] < speed[2:]) & ~slow[1:-1]
-    return np.unique(np.concatenate([[0], arrivals, np.flatnonzero(low) + 1, [len(t) - 1]]))
+    turns = low & (speed[1:-1] < 0.5 * np.minimum(before, after)[1:-1])
+    return np.unique(np.concatenate([[0], arrivals, np.flatnonzero(turns) + 1, [len(t) - 1]]))
 
 
 def _spaced(t: Array, moments: Indices, gap: float) -> Indices:

@@ -60,3 +60,42 @@ def test_keyframes_that_are_far_apart_are_all_beats() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_moments_are_beats(count: int) -> None:
     assert find_beats(np.arange(count) / 60.0, np.zeros((count, 61)), bound=0.1).tolist() == list(range(count))
+
+
+def _story() -> tuple[Floats, Floats]:
+    """Six seconds with a sensor's noise: a smile from 1.3 to 3, a flash of the brows at 2.15, a frown and a turn of the
+    head from 3.5 to 5, and rest."""
+    times = np.arange(360) / 60.0
+    poses = np.zeros((360, 61))
+    for side in ("Left", "Right"):
+        poses[:, INDEX[f"mouthSmile{side}"]] = np.interp(times, [1.0, 1.3, 3.0, 3.3], [0.0, 0.7, 0.7, 0.0])
+        poses[:, INDEX[f"mouthFrown{side}"]] = np.interp(times, [3.0, 3.4, 5.0, 5.5], [0.0, 0.6, 0.6, 0.0])
+    poses[:, INDEX["browInnerUp"]] = np.interp(times, [2.0, 2.15, 2.3], [0.0, 0.9, 0.0])
+    poses[:, INDEX["headYaw"]] = np.interp(times, [3.0, 3.5, 5.0, 5.6], [0.0, 0.4, 0.4, 0.0])
+    noise = np.random.default_rng(0).normal(0.0, 0.004, (360, 52))
+    poses[:, :52] = np.clip(poses[:, :52] + noise, 0.0, 1.0)
+    return times, poses
+
+
+def test_noise_does_not_hide_where_a_face_arrives_and_turns_round() -> None:
+    times, poses = _story()
+    found = times[find_beats(times, poses, bound=0.4)]
+    for moment in (1.3, 2.15, 2.3, 3.5):
+        assert np.abs(found - moment).min() < 0.1, moment
+    assert len(found) <= 10
+
+
+def test_what_is_played_decides_where_more_beats_are_needed() -> None:
+    times, poses = _story()
+    # A player that holds each pose until the next beat: only there is it right.
+    asked = []
+
+    def played(beats: beat_finding.Indices) -> Floats:
+        asked.append(len(beats))
+        last = np.searchsorted(beats, np.arange(len(times)), side="right") - 1
+        return poses[beats[last]]
+
+    held = find_beats(times, poses, bound=0.3, played=played)
+    straight = find_beats(times, poses, bound=0.3)
+    assert held.tolist() != straight.tolist()
+    assert asked == sorted(asked) and asked[-1] == len(held)
