@@ -27,7 +27,7 @@ _SECONDS = 3000.0
 def main(arguments: list[str]) -> int:
     """Take the pictures; 0 if all were taken, or if what is missing for some was named."""
     parser = argparse.ArgumentParser(prog="run.py pictures", description=__doc__)
-    parser.add_argument("--only", choices=("hero", "window"), help="take only these")
+    parser.add_argument("--only", choices=("hero", "window", "mapping"), help="take only these")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it there")
     options = parser.parse_args(arguments[1:])
     PICTURES.mkdir(parents=True, exist_ok=True)
@@ -35,10 +35,10 @@ def main(arguments: list[str]) -> int:
         folder = (options.keep or Path(scratch)).resolve()
         zip_path = build(folder)
         taken: dict[str, Path] = {}
-        if options.only != "window":
+        if options.only in (None, "hero"):
             taken["hero"] = hero(zip_path, folder / "hero")
         if options.only != "hero":
-            taken |= window(zip_path, folder / "window", taken)
+            taken |= window(zip_path, folder / "window", taken, options.only or "")
         for name, source in taken.items():
             path = PICTURES / f"{name}.png"
             shutil.copyfile(source, path)
@@ -80,8 +80,11 @@ def _cut_rows(bpy: Any, sheet: Path, path: Path) -> Path:
     return path
 
 
-def window(zip_path: Path, folder: Path, others: dict[str, Path]) -> dict[str, Path]:
-    """Pictures of the real window by their names, and `others` made as small; nothing if there is no window."""
+def window(zip_path: Path, folder: Path, others: dict[str, Path], only: str = "") -> dict[str, Path]:
+    """Pictures of the real window by their names, and `others` made as small; nothing if there is no window.
+
+    `only` names one of the parts that can be taken without the others.
+    """
     sys.path.insert(0, str(GUI))
     windowed = importlib.import_module("windowed")
     if reason := windowed.missing():
@@ -91,6 +94,7 @@ def window(zip_path: Path, folder: Path, others: dict[str, Path]) -> dict[str, P
         "zip": str(zip_path),
         "runtime": str(windowed.runtime_for_window(RUNTIME / "window")),
         "gui": str(GUI),
+        "only": only,
         "others": {name: str(path) for name, path in others.items()},
     }
     result = windowed.run(IN_WINDOW, folder, settings, timeout=_SECONDS)

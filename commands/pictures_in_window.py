@@ -263,6 +263,25 @@ def first_steps(found: dict[str, Any]) -> Iterator[float]:
     shoot(found, "03_sidebar", box_of(region, 560))
 
 
+def map_face(found: dict[str, Any]) -> Iterator[float]:
+    """The mapping's table, with a channel that is tried."""
+    yield from toggle("script", "beats", "mapping")
+    bpy.ops.facescript.edit_mapping()
+    table = bpy.context.view_layer.objects.active.facescript_mapping
+    places = {row.channel: place for place, row in enumerate(table.rows)}
+    table.rows[places["jawOpen"]].gain = 0.8
+    table.active = places["cheekPuff"]
+    bpy.ops.facescript.remove_map_row()
+    table.active = places["mouthSmileLeft"]
+    bpy.context.window_manager.facescript_view.attempt = 1.0
+    yield from frame_face()
+    yield from settle()
+    shoot(found, "15_mapping", beside_face())
+    bpy.ops.facescript.stop_test()
+    bpy.ops.facescript.automatic_mapping()
+    yield from toggle("mapping", "beats", "script")
+
+
 def shoot_generation(found: dict[str, Any]) -> Iterator[float]:
     """A picture of the beats that have come: the rest of them is taken in afterwards."""
     module = desk.module("operators.session")
@@ -430,8 +449,10 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     mark_headers()
     bpy.ops.wm.read_homefile(use_empty=False)
     yield 0.5
-    yield from show_preferences(found)
-    for part in (first_steps, perform, edit, shape, move, see):
+    parts = {"mapping": (first_steps, map_face)}.get(
+        desk.SETTINGS["only"], (show_preferences, first_steps, map_face, perform, edit, shape, move, see)
+    )
+    for part in parts:
         yield from part(found)
 
 

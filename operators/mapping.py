@@ -12,7 +12,7 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..performance import BLEND_SHAPES, HEAD_CHANNELS, INDEX, FacescriptError
 from ..rig_mapping import mapping_edits
-from ..rig_mapping.mapping import Mapping, MapRow
+from ..rig_mapping.mapping import PITCH, ROLL, YAW, Mapping, MapRow
 from ..rig_mapping.standing import is_there
 from ..rig_mapping.targets import Target
 from . import desk, faces, mapping_table
@@ -25,10 +25,24 @@ _SIDES = [
 ]
 # The channels of a table for a face of which nothing was recognised.
 _FIRST = (*BLEND_SHAPES, *HEAD_CHANNELS)
-_AXES = ("Yaw", "Pitch", "Roll")
-# Degrees for a full channel, where a bone is chosen by hand.
-_FULL = {"head": 45.0, "jaw": 25.0}
-_FULL_EYE = 35.0
+# The axis and the degrees of a full channel, for a bone that is chosen by hand: by the channel's name, else its end.
+_TURNS = {
+    "jawOpen": (PITCH, -25.0),
+    "jawLeft": (YAW, 7.5),
+    "jawRight": (YAW, -7.5),
+    "eyeLookInLeft": (YAW, -35.0),
+    "eyeLookOutLeft": (YAW, 35.0),
+    "eyeLookInRight": (YAW, 35.0),
+    "eyeLookOutRight": (YAW, -35.0),
+    "eyeLookDownLeft": (PITCH, -35.0),
+    "eyeLookDownRight": (PITCH, -35.0),
+    "headYaw": (YAW, 45.0),
+    "headPitch": (PITCH, 45.0),
+    "headRoll": (ROLL, 45.0),
+    "Yaw": (YAW, 35.0),
+    "Roll": (ROLL, 35.0),
+    "": (PITCH, 35.0),
+}
 # What there is to choose from: Blender keeps no reference to the texts of an enumeration that is made when it is shown.
 _items: list[tuple[str, str, str]] = []
 
@@ -289,9 +303,9 @@ class FACESCRIPT_OT_pick_map_target(MappingOperator, bpy.types.Operator):
         row.object, row.index = bpy.data.objects[name], int(index)
         row.by_hand, row.confidence = True, 1.0
         if row.kind == "TURN":
-            row.index = next((i for i, axis in enumerate(_AXES) if row.channel.endswith(axis)), _AXES.index("Pitch"))
-            if row.gain == 1.0:
-                row.gain = next((full for part, full in _FULL.items() if row.channel.startswith(part)), _FULL_EYE)
+            row.index, full = next(turn for end, turn in _TURNS.items() if row.channel.endswith(end))
+            # A gain that was set stays.
+            row.gain = full if row.gain == 1.0 else row.gain
         return None
 
 

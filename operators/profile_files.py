@@ -49,7 +49,7 @@ def user_files() -> list[Path]:
 
 def use(bench: Bench, profile: Profile, place: str) -> str:
     """Fill a table from a profile, whose file is at `place`; what to tell the user. Raises FacescriptError."""
-    mapping, lost = on_character(profile, bench.members, place)
+    mapping, lost = on_character(profile, bench.members, list(bpy.context.scene.objects), place)
     if not any(row.kind == "TURN" for row in mapping.rows):
         # Most profiles leave head and eyes to their bones' names.
         with suppress(FacescriptError):

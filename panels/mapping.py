@@ -29,7 +29,8 @@ class FACESCRIPT_UL_mapping(Rows, bpy.types.UIList):
 
     def draw_row(self, layout: Any, data: Any, item: Any, index: int) -> None:
         row = layout.row(align=True)
-        names = row.split(factor=0.5, align=True) if item.empty or item.title != item.channel else row
+        title = "" if item.empty else _title(data, item, index)
+        names = row.split(factor=0.5, align=True) if item.empty or title else row
         name = names.row(align=True)
         name.active = not item.empty
         name.label(text=item.channel, translate=False, icon=_sign(item))
@@ -38,11 +39,10 @@ class FACESCRIPT_UL_mapping(Rows, bpy.types.UIList):
             names.active = False
             row.operator("facescript.pick_map_target", text="", icon="ADD", emboss=False).index = index
             return
-        if names is not row:
-            # Where the two are called the same, one name is enough.
+        if title:
             target = names.row(align=True)
             target.alert = item.gone
-            target.label(text=item.title, translate=False)
+            target.label(text=title, translate=False)
         name.alert = item.gone
         gain = row.row()
         gain.ui_units_x = _GAIN
@@ -55,6 +55,14 @@ class FACESCRIPT_UL_mapping(Rows, bpy.types.UIList):
         """Which rows are shown, by what is searched for."""
         view, shown = context.window_manager.facescript_view, self.bitflag_filter_item
         return [shown if _wanted(row, view) else 0 for row in getattr(data, property)], []
+
+
+def _title(table: Any, row: Any, index: int) -> str:
+    """What a row moves, if its channel's name does not say that: the object where only that tells it from others."""
+    if row.title != row.channel:
+        return str(row.title)
+    beside = [table.rows[i] for i in (index - 1, index + 1) if 0 <= i < len(table.rows)]
+    return str(row.object.name) if any(other.channel == row.channel for other in beside) else ""
 
 
 def _sign(row: Any) -> str:

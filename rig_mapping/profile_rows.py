@@ -12,14 +12,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..performance import BLEND_SHAPES, INDEX, FacescriptError
+from .characters import key_names
+from .drivers import Drivers, Wanted
 from .mapping import KINDS, Mapping, MapRow
 from .mapping_edits import number, ordered
 from .names import match_meshes
 from .profiles import Profile
-from .references import ObjectRef
+from .references import ObjectRef, driven_paths, key_path
 from .standing import is_there
 from .tables import Table
 
@@ -87,11 +90,13 @@ def _to_row(row: MapRow) -> dict[str, Any]:
     return made | {name: value for name, value in (("low", row.low), ("high", row.high)) if math.isfinite(value)}
 
 
-def on_character(profile: Profile, members: Sequence[Any], place: str) -> tuple[Mapping, tuple[str, ...]]:
+def on_character(
+    profile: Profile, members: Sequence[Any], objects: Sequence[Any], place: str
+) -> tuple[Mapping, tuple[str, ...]]:
     """A profile on a character of these objects: its mapping, and the channels of `rows` that have no target there.
 
-    `place` is the file's name, for errors. Raises FacescriptError: `bad_table` if `rows` are wrong, `no_match` if
-    nothing of the profile is there.
+    `objects` are the scene's, to find controls among; `place` is the file's name, for errors. Raises FacescriptError:
+    `bad_table` if `rows` are wrong, `no_match` if nothing of the profile is there.
     """
     asked = [_checked(Table(dict(row), f"{place}: rows[{i}]")) for i, row in enumerate(profile.rows)]
     found: dict[tuple[object, ...], MapRow] = {}
@@ -101,7 +106,7 @@ def on_character(profile: Profile, members: Sequence[Any], place: str) -> tuple[
         lost += [] if placed else [str(table.data["channel"])]
         for row in placed:
             found.setdefault((row.channel, *number(row)), row)
-    for row in _shapes(profile, members):
+    for row in _shapes(profile, members, objects):
         found.setdefault((row.channel, *number(row)), row)
     if not found:
         what = f"Nothing of {profile.name!r} is on this face."
@@ -109,18 +114,42 @@ def on_character(profile: Profile, members: Sequence[Any], place: str) -> tuple[
     return Mapping(profile.id, ordered(found.values())), tuple(dict.fromkeys(lost))
 
 
-def _shapes(profile: Profile, members: Iterable[Any]) -> list[MapRow]:
-    """What a profile's shapes are on a character's meshes."""
-    meshes = [obj for obj in members if obj.type == "MESH" and obj.data.shape_keys is not None]
-    names = [[block.name for block in obj.data.shape_keys.key_blocks][1:] for obj in meshes]
+def _shapes(profile: Profile, members: Iterable[Any], objects: Sequence[Any]) -> list[MapRow]:
+    """What a profile's shapes are on a character's meshes: shape keys, or the controls that drive them."""
+    meshes = [obj for obj in members if key_names(obj)]
     rows = []
-    for obj, match in zip(meshes, match_meshes(names, profile), strict=True):
+    for obj, match in zip(meshes, match_meshes(list(map(key_names, meshes)), profile), strict=True):
         for channel, shapes in profile.channels.items():
             for shape in shapes:
                 gain, sure = shape.gain * profile.full, match.confidence.get(shape.name, 0.0)
                 for key in match.keys.get(shape.name, ()):
                     rows.append(MapRow(channel, "KEY", ObjectRef.of(obj), key, gain=gain, confidence=sure))
-    return rows
+    return _by_controls(rows, objects)
+
+
+def _by_controls(rows: list[MapRow], objects: Sequence[Any]) -> list[MapRow]:
+    """Rows with the controls of driven keys in these keys' places; those of keys without one are left out."""
+    driven = {ref: driven_paths(ref.find().data.shape_keys) for ref in dict.fromkeys(row.object for row in rows)}
+    asked = {
+        row: Wanted(row.object.find(), row.name, row.gain)
+        for row in rows
+        if (key_path(row.name), 0) in driven[row.object]
+    }
+    controls = Drivers(objects).follow(list(asked.values()))
+    found = []
+    for row in rows:
+        if row not in asked:
+            found.append(row)
+        elif asked[row] in controls:
+            by = controls[asked[row]]
+            place: dict[str, Any] = {
+                "kind": "PROPERTY",
+                "object": ObjectRef.of(by.object),
+                "name": by.name,
+                "index": by.index,
+            }
+            found.append(replace(row, **place, gain=by.gain, offset=by.rest, low=by.low, high=by.high))
+    return found
 
 
 def _checked(table: Table) -> Table:

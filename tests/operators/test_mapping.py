@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from facescript.rig_mapping import blender_api as api  # noqa: E402
+from mathutils import Quaternion  # noqa: E402
 from scenes import cube_with_keys, key_by_hand, state  # noqa: E402
 from test_desk import four_beats, points, set_value  # noqa: E402
 
@@ -151,8 +154,12 @@ def test_a_target_is_chosen_from_the_characters_own(face: Any) -> None:
         "ARKit Face Rig",
         "neck",
         "PITCH",
-        25.0,
+        -25.0,
     )
+    row = select(face, "eyeLookInLeft")
+    OPS.pick_map_target(target="TURN\tARKit Face Rig\tneck\t0")
+    # The left eye looks in, which is to the right.
+    assert (row.axis, row.gain) == ("YAW", -35.0)
     with pytest.raises(TypeError):
         OPS.pick_map_target(target="KEY\tCamera\tnothing\t0")
 
@@ -288,3 +295,121 @@ def test_every_edit_is_one_undo(face: Any) -> None:
     assert [row.name for row in rows(face, "jawOpen")] == ["jawOpen"]
     bpy.ops.ed.undo()
     assert len(bpy.data.objects["ARKit Face"].facescript_mapping.rows) == 0
+
+
+def test_a_face_of_which_no_name_is_known_is_mapped_by_hand(extension: Any, tmp_path: Path) -> None:
+    obj = cube_with_keys(["Mund", "Lid 1", "Lid 2"], "Kopf")
+    bpy.context.view_layer.objects.active = obj
+    assert OPS.edit_mapping() == {"FINISHED"}
+    assert len(obj.facescript_mapping.rows) == 55 and all(row.empty for row in obj.facescript_mapping.rows)
+    for channel, name in (("jawOpen", "Mund"), ("eyeBlinkLeft", "Lid 1"), ("eyeBlinkRight", "Lid 2")):
+        select(obj, channel)
+        OPS.pick_map_target(target=f"KEY\tKopf\t{name}\t0")
+    path = tmp_path / "performance.jsonl"
+    rows = [{"t": 0.0, "text": "a", "pose": {}}, {"t": 1.0, "text": "b", "pose": {"jawOpen": 0.5, "eyeBlink": 1.0}}]
+    path.write_text(json.dumps({"script": "Hi.", "keyframes": rows}))
+    assert OPS.import_performance(filepath=str(path)) == {"FINISHED"}
+    assert max(value for _, value in points(obj.facescript, "Mund")) == 0.5
+    assert max(value for _, value in points(obj.facescript, "Lid 2")) == 1.0
+    # Everything unmapped again, the face is none, and its table is still there to be mapped.
+    for channel in ("jawOpen", "eyeBlinkLeft"):
+        select(obj, channel)
+        OPS.remove_map_row()
+    assert points(obj.facescript, "Mund") == []
+
+
+def test_settings_stay_with_the_table_whichever_object_its_rows_begin_with(extension: Any) -> None:
+    lids = cube_with_keys(["Zu"], "Lider")
+    obj = cube_with_keys(["Mund"], "Kopf")
+    lids.parent = obj
+    bpy.context.view_layer.objects.active = obj
+    OPS.edit_mapping()
+    select(obj, "eyeBlinkLeft")
+    row = obj.facescript_mapping.row
+    row.kind, row.object, row.name = "KEY", lids, "Zu"
+    select(obj, "jawOpen")
+    OPS.pick_map_target(target="KEY\tKopf\tMund\t0")
+    faces = extension.module("operators.faces")
+    target, settings = faces.active_face(bpy.context)
+    assert settings == obj.facescript and target.covered == ("eyeBlinkLeft", "jawOpen")
+    bpy.context.view_layer.objects.active = lids
+    assert faces.find(obj).owner.name == "Kopf"
+
+
+def test_a_number_that_nothing_shows_any_more_loses_its_keys(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    rig = bpy.data.objects["ARKit Face Rig"]
+    rig["open"] = 0.0
+    OPS.edit_mapping()
+    select(settings.id_data, "jawOpen")
+    OPS.pick_map_target(target='PROPERTY\tARKit Face Rig\t["open"]\t0')
+
+    def keyed() -> list[str]:
+        return [curve.data_path for curve in api.fcurves(api.find_place(rig))]
+
+    assert '["open"]' in keyed() and points(settings, "jawOpen") == []
+    for channel in ("headYaw", "headYaw", "headPitch", "headPitch", "headRoll", "headRoll"):
+        select(settings.id_data, channel)
+        OPS.remove_map_row()
+    assert keyed() == ['["open"]']
+    select(settings.id_data, "jawOpen").name = '["gone"]'
+    # The row is there, its number is not.
+    assert rows(settings.id_data, "jawOpen")[0].gone
+    assert rig.animation_data is None or rig.animation_data.action is None
+
+
+def test_a_bone_that_is_posed_by_hand_says_its_full_angle(face: Any) -> None:
+    OPS.edit_mapping()
+    rig = face.parent
+    head = rig.pose.bones["head"]
+    head.rotation_mode = "QUATERNION"
+    # About its own Y, which is up: 30 degrees to the character's left.
+    head.rotation_quaternion = Quaternion((0.0, 1.0, 0.0), math.radians(30.0))
+    table = face.facescript_mapping
+    table.active = next(i for i, r in enumerate(table.rows) if (r.channel, r.name) == ("headYaw", "head"))
+    OPS.full_by_example()
+    found = {row.name: round(row.gain, 3) for row in rows(face, "headYaw")}
+    # The neck was not posed, and keeps its share.
+    assert found == {"neck": 18.0, "head": 30.0}
+
+
+def test_rows_of_one_number_have_one_offset_and_the_same_limits(face: Any) -> None:
+    OPS.edit_mapping()
+    select(face, "jawOpen").name = "mouthFunnel"
+    row = select(face, "mouthFunnel")
+    row.offset, row.limited, row.high = 0.2, True, 0.7
+    other = rows(face, "jawOpen")[0]
+    assert (round(other.offset, 3), other.limited, round(other.high, 3)) == (0.2, True, 0.7)
+
+
+def test_a_take_that_waited_has_its_keys_written_through_the_mapping_of_now(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    obj = settings.id_data
+    OPS.duplicate_take()
+    OPS.edit_mapping()
+    select(obj, "jawOpen").gain = 0.5
+    assert points(settings, "jawOpen")[0] == (1.0, 0.1)
+    OPS.flip_take()
+    # Anything that is done with it next finds that its keys were written through another mapping.
+    OPS.lock_beats(lock=True)
+    assert points(settings, "jawOpen")[0] == (1.0, 0.1)
+    assert [beat.by_hand for beat in settings.beats] == [False] * 4
+
+
+def test_a_face_of_bones_alone_is_mapped_by_hand(extension: Any, tmp_path: Path) -> None:
+    bpy.ops.object.armature_add()
+    rig = bpy.context.view_layer.objects.active
+    rig.name = "Puppet"
+    rig.pose.bones[0].name = "Kiefer"
+    OPS.edit_mapping()
+    select(rig, "jawOpen")
+    OPS.pick_map_target(target="TURN\tPuppet\tKiefer\t0")
+    assert (rig.facescript_mapping.row.axis, rig.facescript_mapping.row.gain) == ("PITCH", -25.0)
+    rig.facescript_mapping.row.gain = -20.0
+    path = tmp_path / "performance.jsonl"
+    rows = [{"t": 0.0, "text": "a", "pose": {}}, {"t": 1.0, "text": "b", "pose": {"jawOpen": 1.0}}]
+    path.write_text(json.dumps({"script": "Ah.", "keyframes": rows}))
+    assert OPS.import_performance(filepath=str(path)) == {"FINISHED"}
+    bpy.context.scene.frame_set(rig.facescript.beats[1].frame)
+    turned = rig.pose.bones["Kiefer"].matrix_basis.to_quaternion().angle
+    assert math.degrees(turned) == pytest.approx(20.0, abs=0.01)

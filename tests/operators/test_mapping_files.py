@@ -118,3 +118,15 @@ def test_a_profile_that_names_nothing_of_the_face_is_refused(face: Any, tmp_path
 def test_a_file_that_cannot_be_written_says_so(face: Any, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="Cannot write"):
         OPS.save_profile(filepath=str(tmp_path / "none" / "a.json"))
+
+
+def test_keys_that_a_control_rig_drives_are_used_by_their_controls(face: Any) -> None:
+    rig = face.parent
+    rig["smile"] = 0.0
+    curve = face.data.shape_keys.key_blocks["mouthSmileLeft"].driver_add("value")
+    curve.driver.type = "AVERAGE"
+    variable = curve.driver.variables.new()
+    variable.targets[0].id, variable.targets[0].data_path = rig, '["smile"]'
+    OPS.use_profile(profile="arkit")
+    found = [(r.kind, r.object.name, r.name, r.gain) for r in rows(face, "mouthSmileLeft")]
+    assert found == [("PROPERTY", "ARKit Face Rig", '["smile"]', 1.0)]
