@@ -154,24 +154,21 @@ def _no_face(obj: Any) -> FacescriptError:
 def _as_matched(parts: tuple[FaceMesh, ...], objects: list[Any]) -> Target:
     """The target that names of shape keys and bones lead to."""
     warnings: list[str] = []
-    usable = [part for part in parts if editable(part.obj.data.shape_keys)]
-    if not usable:
+    rows, shown_parts = _key_rows(parts, objects, warnings)
+    if not rows and not any(editable(part.obj.data.shape_keys) for part in parts):
         raise FacescriptError(
             "linked",
             f"The shape keys of {parts[0].obj.name!r} are linked from another file and cannot be animated here.",
             "Make the object's mesh local, or make a library override of the mesh too, not only of the object.",
         )
-    _refuse_absolute(part.obj for part in usable)
-    fixed = [part.obj.name for part in parts if part not in usable]
-    if fixed:
-        warnings.append(f"{_list(fixed)}: linked from another file and left alone.")
-    rows = _key_rows(usable, objects, warnings)
     if not rows:
         raise FacescriptError(
             "driven_keys",
             f"All facial shape keys of {parts[0].obj.name!r} are driven by drivers, and no control of them was found.",
             "Remove the drivers, or use a copy of the face without its control rig.",
         )
+    keyed = {row.object for row in rows if row.kind == "KEY"}
+    _refuse_absolute(part.obj for part in parts if ObjectRef.of(part.obj) in keyed)
     profile = parts[0].match.profile
     face = geometry.join(part.face for part in parts)
     members = [part.obj for part in parts]
@@ -181,7 +178,7 @@ def _as_matched(parts: tuple[FaceMesh, ...], objects: list[Any]) -> Target:
         # The two say the same thing: eye bones only where no shape turns the eyes. Keys that eye bones drive follow.
         rows += controls.eye_rows(members, profile, warnings)
     rows += controls.jaw_rows(members, face, profile, [c for c in BLEND_SHAPES if c not in shown], warnings)
-    meshes = tuple(_mesh_keys(part) for part in usable)
+    meshes = tuple(_mesh_keys(part) for part in shown_parts)
     return _make(members, meshes, face, Mapping(profile.id, tuple(rows)), warnings)
 
 
@@ -242,33 +239,42 @@ def _obstacle(row: MapRow) -> str:
     return "driven by a driver and left alone" if (place[1], row.index) in driven_paths(place[0]) else ""
 
 
-def _key_rows(parts: Iterable[FaceMesh], objects: list[Any], warnings: list[str]) -> list[MapRow]:
-    """The rows that show the parts' keys, of the keys themselves or of the controls that drive them, with what to say
-    about the others."""
+def _key_rows(
+    parts: Iterable[FaceMesh], objects: list[Any], warnings: list[str]
+) -> tuple[list[MapRow], list[FaceMesh]]:
+    """The rows that show the parts' keys, of the keys themselves or of the controls that drive them, and the parts that
+    they show or could show, with what to say about the others."""
     matched = [(part, row, Wanted(part.obj, row.key, row.gain)) for part in parts for row in part.match.rows]
     driven = {part.obj: driven_paths(part.obj.data.shape_keys) for part, _, _ in matched}
+    fixed = {part.obj for part, _, _ in matched if not editable(part.obj.data.shape_keys)}
     scene = Drivers(objects)
     found = scene.follow([one for part, row, one in matched if (key_path(row.key), 0) in driven[part.obj]])
     rows: dict[tuple[str, ObjectRef, str, int], MapRow] = {}
     shown: set[tuple[str, Any, str]] = set()
     left: dict[Any, list[MatchedRow]] = {part.obj: [] for part in parts}
     for part, row, one in matched:
-        if (key_path(row.key), 0) not in driven[part.obj]:
-            made = MapRow(row.channel, "KEY", ObjectRef.of(part.obj), row.key, gain=row.gain, confidence=row.confidence)
-        elif one in found:
+        free = (key_path(row.key), 0) not in driven[part.obj]
+        if one in found:
             made = _control_row(row, found[one])
+        elif free and part.obj not in fixed:
+            made = MapRow(row.channel, "KEY", ObjectRef.of(part.obj), row.key, gain=row.gain, confidence=row.confidence)
         else:
-            left[part.obj].append(row)
+            left[part.obj] += [] if free else [row]
             continue
         # One control drives the lids' blink and the lashes'.
         rows.setdefault((made.channel, made.object, made.name, made.index), made)
         shown.add((row.channel, part.obj.data.shape_keys, key_path(row.key)))
-    for part in parts:
+    fixed -= {one.object for one in found}
+    if fixed:
+        names = [part.obj.name for part in parts if part.obj in fixed]
+        warnings.append(f"{_list(names)}: linked from another file and left alone.")
+    usable = [part for part in parts if part.obj not in fixed]
+    for part in usable:
         keys = [row.key for row in left[part.obj] if not _copies(scene.sources(part.obj, row.key), row, shown)]
         if keys:
             warnings.append(f"{part.obj.name}: {_list(keys)} - {'driven by a driver and left alone'}.")
         _tell_ambiguous(part, warnings)
-    return list(rows.values())
+    return list(rows.values()), usable
 
 
 def _tell_ambiguous(part: FaceMesh, warnings: list[str]) -> None:
@@ -336,6 +342,13 @@ def _list(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
+def _owner(meshes: list[Any], mapping: Mapping, rig: Any) -> ObjectRef:
+    """The object that a face's settings are kept on: its first mesh, its rig if it has none; where that is another
+    file's, the first of its objects that is not."""
+    candidates = [*meshes[:1], rig, *(row.object.find() for row in mapping.rows if row.kind != "KEY"), *meshes[1:]]
+    return ObjectRef.of(next((obj for obj in candidates if editable(obj)), candidates[0]))
+
+
 def _make(
     members: list[Any], meshes: tuple[MeshKeys, ...], face: geometry.Face, mapping: Mapping, warnings: list[str]
 ) -> Target:
@@ -357,7 +370,7 @@ def _make(
         name=(rig or root_of(members[0])).name,
         profile=mapping.profile,
         mapping=mapping,
-        owner=meshes[0].object if meshes else ObjectRef.of(rig or members[0]),
+        owner=_owner([mesh.object.find() for mesh in meshes], mapping, rig or members[0]),
         meshes=meshes,
         numbers=found,
         turns=controls.find_turns(mapping.rows, face),

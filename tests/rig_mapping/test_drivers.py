@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -273,3 +274,34 @@ def test_a_take_puts_controls_away_and_back() -> None:
     assert (values(mesh, 24), values(mesh, 48), rig["open"]) == ({}, {}, 0.0)
     takes.exchange(target, "Two", stores)
     assert [values(mesh, 24 * i) for i in range(3)] == poses
+
+
+def test_a_linked_face_is_played_by_an_override_of_its_control_rig_alone(tmp_path: Path) -> None:
+    cast = bpy.data.collections.new("Cast")
+    bpy.context.scene.collection.children.link(cast)
+    mesh = rigs.face(keys=list(control_rigs.FACEIT), collection=cast)
+    rig = control_rigs.faceit(mesh)
+    cast.objects.link(rig)
+    rigs.bind(mesh, rig)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "cast.blend"), check_existing=False)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "cast.blend"), link=True) as (_, wanted):
+        wanted.collections = ["Cast"]
+    linked = bpy.data.collections["Cast"]
+    bpy.context.scene.collection.children.link(linked)
+    with pytest.raises(FacescriptError) as error:
+        find_target(linked.objects["Face"])
+    assert error.value.code == "linked"
+    linked.override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
+    found = {obj.name: obj for obj in bpy.context.scene.objects if obj.override_library is not None}
+    rig, mesh = found["FaceitControlRig"], found["Face"]
+    rig.override_library.is_system_override = False
+    bpy.context.view_layer.update()
+    target = find_target(rig)
+    assert set(control_rigs.FACEIT) <= set(target.covered)
+    assert target.owner.find() == rig
+    timeline.write(target, performance((0.0, {}), (1.0, {"mouthSmileLeft": 0.5})), start_frame=0, fps=24.0)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"), check_existing=False)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    (mesh,) = [obj for obj in bpy.context.scene.objects if obj.type == "MESH" and obj.override_library is not None]
+    assert values(mesh, 24) == {"mouthSmileLeft": 0.5}
