@@ -13,7 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -113,7 +113,7 @@ class _Reading:
         """The shape and the half of it."""
         return self.spelling.shape, self.spelling.half
 
-    @property
+    @cached_property
     def dress(self) -> tuple[str, str]:
         """Prefix and suffix without what differs from name to name: case, separators and digits."""
         return _bare(self.prefix).replace("_", ""), _bare(self.suffix)
@@ -142,6 +142,7 @@ class _Accepted:
         return spelled * around * (NUMBERED if self.reading.name.number else 1.0)
 
 
+@lru_cache(maxsize=4096)
 def _bare(text: str) -> str:
     """A prefix or suffix without what differs from name to name. Marks such as ~ and % say something and stay."""
     return re.sub(r"\d+", "#", re.sub(r"[\s._:|/-]+", "_", text.lower()))
@@ -238,18 +239,32 @@ def _abbreviated(name: _Name, found: Sequence[Token]) -> Iterable[tuple[str, _Sp
 
 
 @lru_cache(maxsize=256)
-def _index(names: tuple[str, ...]) -> Mapping[str, tuple[_Span, ...]]:
+def _index(names: tuple[str, ...]) -> Mapping[str, Sequence[_Span]]:
     """Letters -> where they stand in the names."""
     heads, tails = _shared_ends([name.text for name in _read(names)])
-    index: dict[str, list[_Span]] = defaultdict(list)
+    index: dict[str, list[_Span]] = {}
     for name in _read(names):
         for letters, span in _letters(name, heads, tails):
-            index[letters].append(span)
-    return {letters: tuple(spans) for letters, spans in index.items()}
+            index.setdefault(letters, []).append(span)
+    return index
 
 
-def _published(profile: Profile) -> dict[str, str]:
-    return {normal(name): shape for shape in profile.shapes for name in profile.spelled(shape)}
+@lru_cache(maxsize=256)
+def _endings(names: tuple[str, ...]) -> Mapping[str, Sequence[tuple[_Name, int]]]:
+    """What names end with, from their beginning or from a separator on -> the names, and where that begins."""
+    endings: dict[str, list[tuple[_Name, int]]] = {}
+    for name in _read(names):
+        for begin in range(len(name.text)):
+            if begin == 0 or not name.text[begin - 1].isalnum():
+                endings.setdefault(name.text[begin:], []).append((name, begin))
+    return endings
+
+
+@lru_cache(maxsize=128)
+def _published(profile: Profile) -> Mapping[str, str]:
+    """A profile's names -> the shapes, or "" for those that are only evidence."""
+    shapes = {normal(name): shape for shape in profile.shapes for name in profile.spelled(shape)}
+    return {normal(name): "" for name in profile.evidence} | shapes
 
 
 def _style(text: str, short: bool) -> str:
@@ -329,15 +344,16 @@ def _reading(span: _Span, spelling: Spelling, published: Mapping[str, str]) -> _
 
 def _exact_readings(names: tuple[str, ...], profile: Profile) -> list[_Reading]:
     """Names as published after a prefix that ends in a separator, the longest published name that fits."""
-    published = _published(profile) | {normal(name): "" for name in profile.evidence}
+    published, endings = _published(profile), _endings(names)
+    first: dict[_Name, tuple[int, str]] = {}
+    for text in published.keys() & endings.keys():
+        for name, begin in endings[text]:
+            first[name] = min(first.get(name, (begin, text)), (begin, text))
     found = []
-    for name in _read(names):
-        for begin in range(len(name.text)):
-            text, (lead, prefix) = name.text[begin:], name.before(begin)
-            if text in published and (begin == 0 or not name.text[begin - 1].isalnum()):
-                spelling = Spelling(published[text], "" if published[text] else text, "own", False)
-                found.append(_Reading(name, spelling, lead, prefix, "", 0, _style(text, False)))
-                break
+    for name, (begin, text) in sorted(first.items()):
+        shape = published[text]
+        spelling = Spelling(shape, "" if shape else text, "own", False)
+        found.append(_Reading(name, spelling, *name.before(begin), "", 0, _style(text, False)))
     return found
 
 
@@ -354,7 +370,7 @@ def _readings(names: tuple[str, ...], profile: Profile) -> list[_Reading]:
                 by_key.setdefault(span.name.key, []).append((span, table[letters]))
     if _one_sided(f for found in by_key.values() for f in found):
         by_key = {key: [f for f in found if not _in_front(*f)] for key, found in by_key.items()}
-    published = _published(profile) | {normal(name): "" for name in profile.evidence}
+    published = _published(profile)
     best = ((key, _best_span(by_key[key])) for key in names if key in by_key)
     return [_reading(*found, published) for _, found in best if found is not None]
 
@@ -449,8 +465,9 @@ def _around_rank(reading: _Reading, habit: str | None, free: set[str], profile: 
 def _accepted(readings: Sequence[_Reading], profile: Profile) -> list[_Accepted]:
     """The readings that nothing around the name speaks against."""
     suffix = _habit(readings, 1)
-    good = [r for r in readings if r.dress[1] in ("", "_", suffix)]
-    good += _in_the_middle([r for r in readings if r not in good])
+    plain = ("", "_", suffix)
+    good = [r for r in readings if r.dress[1] in plain]
+    good += _in_the_middle([r for r in readings if r.dress[1] not in plain])
     habit = _habit(good, 0)
     shapes = _shapes_by(good, 0)
     free = {

@@ -113,7 +113,7 @@ def _ways(parts: list[str], at: int, which: str) -> dict[str, tuple[str, bool]]:
     return ways
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def spellings(profile: Profile) -> Mapping[str, Spelling]:
     """Letters in lower case -> what they spell. What two shapes could both be is left out, the published form stays."""
     table: dict[str, Spelling] = {}
