@@ -94,15 +94,17 @@ def _rank(part: FaceMesh) -> tuple[int, str]:
     return -len(part.match.rows), part.obj.name
 
 
-def _drives(obj: Any, mesh: Any) -> bool:
-    """Whether drivers of a mesh's shape keys look at an object or its data, as those of a control rig do."""
+def drivers_of(mesh: Any) -> list[Any]:
+    """The datablocks that drivers of a mesh object's shape keys look at, such as a control rig, each once."""
     animation = mesh.data.shape_keys.animation_data
-    ids = {obj, obj.data} - {None}
-    return any(
-        target.id in ids
-        for curve in (animation.drivers if animation is not None else ())
-        for variable in curve.driver.variables
-        for target in variable.targets
+    return list(
+        {
+            target.id: None
+            for curve in (animation.drivers if animation is not None else ())
+            for variable in curve.driver.variables
+            for target in variable.targets
+            if target.id is not None
+        }
     )
 
 
@@ -248,7 +250,7 @@ class Finder:
             [m for m in self._meshes if rig is not None and self._home(m).rig == rig],
             [m for m in self._meshes if m.name_full in children],
             [m for m in self._meshes if self._home(m).root == root],
-            [m for m in self._meshes if _drives(obj, m)],
+            [m for m in self._meshes if not {obj, obj.data}.isdisjoint(drivers_of(m))],
         )
         for stage in stages:
             faces = self.faces(stage)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import bpy
 
 from ..performance import BLEND_SHAPES, CHANNELS, HEAD_CHANNELS, FacescriptError
 from . import controls, geometry
-from .characters import FaceMesh, Finder, key_names, landmarks, rig_of, root_of
+from .characters import FaceMesh, Finder, drivers_of, key_names, landmarks, rig_of, root_of
 from .controls import Turn
 from .drivers import Control, Drivers, Wanted
 from .mapping import Mapping, MapRow, Number, numbers
@@ -89,13 +90,21 @@ def find_target(obj: Any, stored: Stored | None = None) -> Target:
     objects = _scene_objects(obj)
     finder = Finder(objects)
     parts = _parts(obj, finder)
-    members = [part.obj for part in parts] or finder.kin(obj)
+    members = _members(parts) or finder.kin(obj)
     mapping = stored(members) if stored is not None else None
     if mapping is not None:
         return _as_stored(members, parts, mapping)
     if not parts:
         raise _no_face(obj)
     return _as_matched(parts, objects)
+
+
+def _members(parts: Iterable[FaceMesh]) -> list[Any]:
+    """The objects of a character: the meshes of its face, their armatures, and what drives their shape keys."""
+    meshes = [part.obj for part in parts]
+    rigs = [rig for rig in map(rig_of, meshes) if rig is not None]
+    controls = [block for mesh in meshes for block in drivers_of(mesh) if block.id_type == "OBJECT"]
+    return list(dict.fromkeys([*meshes, *rigs, *controls]))
 
 
 def measure(target: Target) -> geometry.Face:
@@ -244,7 +253,8 @@ def _key_rows(
 ) -> tuple[list[MapRow], list[FaceMesh]]:
     """The rows that show the parts' keys, of the keys themselves or of the controls that drive them, and the parts that
     they show or could show, with what to say about the others."""
-    matched = [(part, row, Wanted(part.obj, row.key, row.gain)) for part in parts for row in part.match.rows]
+    # A key that is asked to go back, as a closing mouth asks an opening one, goes the same way back.
+    matched = [(part, row, Wanted(part.obj, row.key, abs(row.gain))) for part in parts for row in part.match.rows]
     driven = {part.obj: driven_paths(part.obj.data.shape_keys) for part, _, _ in matched}
     fixed = {part.obj for part, _, _ in matched if not editable(part.obj.data.shape_keys)}
     scene = Drivers(objects)
@@ -298,7 +308,7 @@ def _control_row(row: MatchedRow, control: Control) -> MapRow:
         ObjectRef.of(control.object),
         control.name,
         control.index,
-        gain=control.gain,
+        gain=math.copysign(control.gain, control.gain * row.gain),
         offset=control.rest,
         low=control.low,
         high=control.high,

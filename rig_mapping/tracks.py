@@ -201,7 +201,7 @@ def _turn_tracks(turn: Turn, curves: ChannelCurves) -> list[Track]:
     style = curves.style
     if mode == "AXIS_ANGLE":
         # Between two keys, axis and angle go each their own way, which is not the way of the turn.
-        frames, style = np.arange(frames[0], frames[-1] + 1), replace(style, interpolation="LINEAR")
+        frames, style = _every_frame(frames, moving), replace(style, interpolation="LINEAR")
     coefficients = np.zeros((frames.size, len(turn.channels)))
     for i, channel in enumerate(turn.channels):
         if channel in curves.curves:
@@ -216,6 +216,15 @@ def _turn_tracks(turn: Turn, curves: ChannelCurves) -> list[Track]:
     group = turn.bone or "Delta Transforms"
     columns = np.array(values).T
     return [Track(obj, path, i, group, make_curve(frames, columns[i], style)) for i in range(width)]
+
+
+def _every_frame(frames: Frames, curves: Sequence[Curve]) -> Frames:
+    """Rising `frames` (N,), with all frames between two of them where one of the curves is not the same."""
+    values = np.array([evaluate(curve, frames) for curve in curves])
+    changes = np.any(values[:, 1:] != values[:, :-1], axis=0)
+    spans = zip(frames[:-1].tolist(), frames[1:].tolist(), changes.tolist(), strict=True)
+    between = [np.arange(a, b) for a, b, change in spans if change]
+    return np.unique(np.concatenate([frames, *between]))
 
 
 def _lead(turn: Turn, shared: Array) -> Array:

@@ -52,7 +52,12 @@ def test_the_control_rig_leads_to_its_face() -> None:
     mesh = rigs.face(keys=list(control_rigs.FACEIT))
     rigs.face("Other", at=(3.0, 0.0, 0.0))
     rig = control_rigs.faceit(mesh)
-    assert [part.object.name for part in find_target(rig).meshes] == ["Face"]
+    asked: list[list[Any]] = []
+    for obj in (rig, mesh):
+        target = find_target(obj, asked.append)
+        assert [part.object.name for part in target.meshes] == ["Face"]
+    # A mapping may be kept with either.
+    assert asked == [[mesh, rig]] * 2
 
 
 def test_two_channels_of_one_control_are_summed() -> None:
@@ -259,6 +264,22 @@ def test_life_blinks_by_the_controls_and_goes_without_a_trace() -> None:
     np.testing.assert_array_equal(timeline.sample_poses(target, range(97)), before)
     bpy.context.scene.frame_set(96)
     assert rig.pose.bones["c_eyelid_upper.L"].location[1] == 0.0
+
+
+def test_a_reduced_rig_is_played_by_its_controls_too() -> None:
+    names = ["A", "I", "U", "E", "O", "Blink_L", "Blink_R", "Joy", "Angry", "Sorrow", "Fun"]
+    mesh = rigs.face(keys=names)
+    for name in names:
+        mesh[f"face {name}"] = 0.0
+        curve = control_rigs.driver(mesh.data.shape_keys.key_blocks[name], "var / 100")
+        control_rigs.number(curve, mesh, f'["face {name}"]')
+    target = find_target(mesh)
+    assert target.profile == "vrm_presets"
+    assert not [w for w in target.warnings if "driver" in w]
+    shown = written(mesh, {}, {"jawOpen": 0.8}, {"jawOpen": 0.8, "mouthClose": 0.3}, {"eyeBlinkLeft": 1.0})
+    open_mouth = shown[1]["A"].expected
+    assert shown[2]["A"].expected == pytest.approx(open_mouth * 5 / 8, abs=1e-3)
+    assert shown[3] == {"Blink_L": 1.0}
 
 
 def test_a_take_puts_controls_away_and_back() -> None:

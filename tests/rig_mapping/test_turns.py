@@ -156,6 +156,15 @@ def test_an_axis_angle_stays_on_its_way_between_two_beats() -> None:
         assert degrees_between(looks(arm, "head", frame), meant(Matrix(), *wanted)) < 0.02
 
 
+def test_an_axis_angle_has_keys_between_beats_only_where_it_turns() -> None:
+    arm, mesh = rig(mode="AXIS_ANGLE")
+    story = performance((0.0, {}), (1.0, {"headYaw": 0.5}), (20.0, {"headYaw": 0.5}), (21.0, {}))
+    timeline.write(find_target(mesh), story, start_frame=0, style="linear", fps=24.0)
+    place = timeline.api.find_place(arm)
+    curve = timeline.api.find_fcurve(place, 'pose.bones["head"].rotation_axis_angle', 0)
+    assert [point.co.x for point in curve.keyframe_points] == [*range(25), *range(480, 505)]
+
+
 def test_a_pose_of_the_neck_and_the_head_is_kept_under_the_turn() -> None:
     arm, mesh = rig()
     arm.pose.bones["neck"].rotation_quaternion = Quaternion((1, 0, 0), 0.3)
