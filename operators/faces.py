@@ -17,7 +17,7 @@ from ..rig_mapping.mapping import Mapping
 from ..rig_mapping.references import ObjectRef
 from ..rig_mapping.targets import Target, find_target
 from . import mapping_table
-from .session import redraw
+from .session import redraw, session
 
 # Why there is no face where a mapping by hand makes one.
 _BY_HAND = ("no_arkit_keys", "no_face", "driven_keys", "empty_mapping")
@@ -44,7 +44,11 @@ _memory = Memory()
 
 
 def active_face(context: bpy.types.Context) -> tuple[Target, Any]:
-    """The face of the active object, and its settings (`FACESCRIPT_PG_face`). Raises FacescriptError if none."""
+    """The face of the active object, and its settings (`FACESCRIPT_PG_face`). Raises FacescriptError if none.
+
+    For what is done with it: a channel that is only looked at is put back first.
+    """
+    session().put_back()
     target = find(context.view_layer.objects.active)
     return target, settings_of(target)
 
@@ -121,6 +125,8 @@ def settings_of(target: Target) -> Any:
 
 def family_of(target: Target) -> str:
     """The name of the rig family that a face was mapped as; a profile of the user's has only its id."""
+    if not target.profile:
+        return "Unknown family"
     try:
         return profiles.get(target.profile).name
     except FacescriptError:

@@ -45,6 +45,7 @@ _TURNS = {
 }
 # What there is to choose from: Blender keeps no reference to the texts of an enumeration that is made when it is shown.
 _items: list[tuple[str, str, str]] = []
+_offered_of: faces.Found | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,12 @@ class FACESCRIPT_OT_duplicate_map_row(MappingOperator, bpy.types.Operator):
 
 def _choices(operator: Any, context: bpy.types.Context) -> list[tuple[str, str, str]]:
     """What a row can move: everything on the face's own objects."""
+    global _offered_of
+    # A window asks again with every letter that is typed.
+    found = None if bpy.app.background else faces.remembered(context)
+    if found is not None and found is _offered_of:
+        return _items
+    _offered_of = found
     _items.clear()
     try:
         target, owner = faces.find_owner(context.view_layer.objects.active)

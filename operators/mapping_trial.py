@@ -203,8 +203,9 @@ def _attempted(view: Any, context: bpy.types.Context) -> None:
     if session().quieted:
         return
     try:
-        target, face = faces.active_face(context)
-        row = mapping_table.of_face(face).row
+        # Not `active_face`, which would put back what the slider has shown so far.
+        target = faces.find(context.view_layer.objects.active)
+        row = mapping_table.of_face(faces.settings_of(target)).row
         if row is None or row.channel not in target.covered:
             put_back()
             return

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ..operators import faces, profile_files
-from ..operators.language import iface_
+from ..operators.language import CONTEXT, iface_
 from ..operators.mapping_table import SURE
 from ..operators.mapping_trial import trial
 from ..operators.session import session
@@ -81,6 +81,8 @@ def _wanted(row: Any, view: Any) -> bool:
     if view.show == "UNSURE" and not (row.unsure or row.gone):
         return False
     words = view.search.casefold().split()
+    if not words:
+        return True
     text = f"{row.channel} {'' if row.empty else row.title}".casefold()
     return all(word in text for word in words)
 
@@ -128,6 +130,7 @@ class FACESCRIPT_PT_mapping(Sidebar, bpy.types.Panel):
     """Which shape keys, bones and controls show which channels"""
 
     bl_idname = "FACESCRIPT_PT_mapping"
+    bl_translation_context = CONTEXT
     bl_order = 0
     bl_label = "Mapping"
     bl_options = {"DEFAULT_CLOSED"}
@@ -157,7 +160,7 @@ class FACESCRIPT_PT_mapping(Sidebar, bpy.types.Panel):
         _draw_run(column)
 
     def _draw_family(self, layout: Any, target: Any) -> None:
-        layout.label(text=faces.family_of(target), translate=False, icon="COMMUNITY")
+        layout.label(text=iface_(faces.family_of(target)), translate=False, icon="COMMUNITY")
         rows = target.mapping.rows
         guessed = sum(row.confidence < SURE and not row.by_hand for row in rows)
         sure = f"{len(rows)} rows, {guessed} of them guessed" if guessed else f"{len(rows)} rows, all of them sure"

@@ -15,6 +15,7 @@ import desk
 
 PAGES = {
     "script": ("face", "script", "lines"),
+    "mapping": ("mapping",),
     "beats": ("beats", "strength", "words"),
     "motion": ("motion", "leads", "life"),
     "takes": ("takes", "seeing", "runtime"),
@@ -23,7 +24,7 @@ PAGES = {
 
 def panels() -> dict[str, Any]:
     """The sidebar's panels by the ends of their names, in the order in which they are registered."""
-    modules = [desk.module(f"panels.{name}") for name in ("sidebar", "beats", "motion", "takes")]
+    modules = [desk.module(f"panels.{name}") for name in ("sidebar", "mapping", "beats", "motion", "takes")]
     classes = [cls for module in modules for cls in module.CLASSES if cls.__name__.startswith("FACESCRIPT_PT_")]
     return {cls.__name__.removeprefix("FACESCRIPT_PT_"): cls for cls in classes}
 
@@ -50,6 +51,7 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     bpy.ops.facescript.import_performance(filepath=desk.SETTINGS["performance"])
     bpy.ops.facescript.new_take()
     bpy.ops.facescript.flip_take()
+    bpy.ops.facescript.edit_mapping()
     language = desk.module("operators.language")
     found["note"] = language.iface_(desk.SETTINGS["note"])
     # One group of panels at a time is as high as the window.

@@ -413,3 +413,42 @@ def test_a_face_of_bones_alone_is_mapped_by_hand(extension: Any, tmp_path: Path)
     bpy.context.scene.frame_set(rig.facescript.beats[1].frame)
     turned = rig.pose.bones["Kiefer"].matrix_basis.to_quaternion().angle
     assert math.degrees(turned) == pytest.approx(20.0, abs=0.01)
+
+
+def test_an_override_of_a_linked_character_is_mapped_for_the_session(face: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "character.blend")
+    made = bpy.data.collections.new("Anna")
+    bpy.context.scene.collection.children.link(made)
+    for obj in (face, face.parent):
+        made.objects.link(obj)
+        bpy.context.scene.collection.objects.unlink(obj)
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(path, link=True) as (_, into):
+        into.collections = ["Anna"]
+    linked = into.collections[0]
+    linked.override_hierarchy_create(bpy.context.scene, bpy.context.view_layer, do_fully_editable=True)
+    obj = next(o for o in bpy.data.objects if o.type == "MESH" and o.library is None)
+    obj.data = obj.data.override_create()
+    bpy.context.view_layer.objects.active = obj
+    OPS.edit_mapping()
+    select(obj, "jawOpen").gain = 0.5
+    assert {row.object for row in obj.facescript_mapping.rows} == {obj, obj.parent}
+    performance = tmp_path / "performance.jsonl"
+    rows = [{"t": 0.0, "text": "a", "pose": {}}, {"t": 1.0, "text": "b", "pose": {"jawOpen": 1.0}}]
+    performance.write_text(json.dumps({"script": "Ah.", "keyframes": rows}))
+    assert OPS.import_performance(filepath=str(performance)) == {"FINISHED"}
+    assert max(value for _, value in points(obj.facescript, "jawOpen")) == 0.5
+
+
+def test_two_characters_have_mappings_of_their_own(face: Any) -> None:
+    OPS.edit_mapping()
+    select(face, "jawOpen").gain = 0.5
+    OPS.add_face()
+    other = bpy.context.view_layer.objects.active
+    other.parent.location.x = 1.0
+    assert len(other.facescript_mapping.rows) == 0
+    OPS.edit_mapping()
+    assert select(other, "jawOpen").gain == 1.0
+    OPS.automatic_mapping()
+    assert select(face, "jawOpen").gain == 0.5

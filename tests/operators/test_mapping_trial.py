@@ -107,13 +107,13 @@ def test_other_work_puts_the_face_back_first(face: Any, trial: Any, tmp_path: Pa
         lambda: bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "tried.blend")),
         lambda: OPS.step_beat(step=1) and bpy.context.scene.frame_set(20),
         lambda: OPS.add_map_row() and OPS.remove_map_row(),
+        lambda: OPS.set_emotion(emotion="Glee"),
     ):
         select(face, "jawOpen")
         view.attempt = 1.0
         assert trial.running
         work()
-        OPS.stop_test() if trial.running else None
-        assert state() == before
+        assert state() == before and not trial.running
     view.attempt = 1.0
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "tried.blend"))
     assert not trial.running
