@@ -28,7 +28,7 @@ CERTAIN = 0.9
 # What a row's confidence is multiplied by that does not come from the family's own table.
 FROM_ARKIT, FROM_OTHERS, FROM_WORDS = 0.9, 0.8, 0.6
 
-# Families that are matched in full; the others have fewer names by far.
+# So many families are matched in full; the others have fewer names by far. Exact ones always are: that is cheap.
 _CLOSEST = 8
 # How much more an exact name says than one that is spelled alike: the power of its confidence.
 _EXACTNESS = 3
@@ -131,13 +131,16 @@ def _fit(names: tuple[str, ...], profile: Profile) -> _Fit:
         longest = max(map(len, profile.spelled(shape)))
         explained = sum(_worth(key) * (1.0 - _UNSAID + _UNSAID * min(1.0, longest / len(key))) for key in keys)
         points += match.confidence[shape] ** _EXACTNESS * explained
-    return _Fit(profile, match, points + _EVIDENCE * sum(map(_worth, match.evidence)))
+    evidence = _EVIDENCE * sum(map(_worth, match.evidence))
+    # What a family does not use of the rig must not outweigh what it does.
+    return _Fit(profile, match, points + min(evidence, _EVIDENCE * points))
 
 
 def _fits(names: tuple[str, ...], families: Sequence[Profile]) -> list[_Fit]:
     """The closest families, best first; of equals the one with more channels, then the larger share, then the first."""
     counted = {profile: spelled.hits(names, profile) for profile in families}
-    closest = sorted((p for p in families if counted[p]), key=lambda p: -counted[p])[:_CLOSEST]
+    found = sorted((p for p in families if counted[p]), key=lambda p: -counted[p])
+    closest = [p for p in found if not p.exact][:_CLOSEST] + [p for p in found if p.exact]
     fits = [_fit(names, profile) for profile in families if profile in closest]
     fits.sort(key=lambda f: (-round(f.points, 6), -f.channels, len(f.profile.shapes)))
     arkit = next((f for f in fits if f.profile.id == DEFAULT), None)
