@@ -308,10 +308,11 @@ def _faces_hint() -> str:
 
 
 def _faces() -> dict[str, Any]:
-    """Each face in the scene by its target's name: the first of its meshes."""
+    """Each face in the scene by its target's name: the object that its settings are kept on."""
     found: dict[str, Any] = {}
     for obj in bpy.context.view_layer.objects:
-        if obj.type == "MESH" and obj.data.shape_keys is not None:
+        has_keys = obj.type == "MESH" and obj.data.shape_keys is not None
+        if has_keys or obj.facescript_mapping.read() is not None:
             target = _target(obj)
             if target is not None:
                 found.setdefault(target.name, target.owner.find())

@@ -102,7 +102,7 @@ def _tick() -> float:
 def _before_saving(*_: Any) -> None:
     """A file holds lists that agree with their keys."""
     for obj in bpy.data.objects:
-        if obj.type == "MESH" and obj.library is None and obj.facescript.beats:
+        if obj.library is None and obj.facescript.beats:
             desk.rewrite(obj)
 
 

@@ -47,6 +47,10 @@ FACE: tuple[Entry, ...] = (
     Entry("facescript.place_on_nla"),
     Entry("facescript.check_script"),
     _RULE,
+    Entry("facescript.edit_mapping"),
+    Entry("facescript.test_channel", "Calibration Run", values={"everything": True}),
+    Entry(menu="FACESCRIPT_MT_mapping"),
+    _RULE,
     Entry(menu="FACESCRIPT_MT_beats"),
 )
 BEATS: tuple[Entry, ...] = (

@@ -131,7 +131,7 @@ def _by_controls(rows: list[MapRow], objects: Sequence[Any]) -> list[MapRow]:
     """Rows with the controls of driven keys in these keys' places; those of keys without one are left out."""
     driven = {ref: driven_paths(ref.find().data.shape_keys) for ref in dict.fromkeys(row.object for row in rows)}
     asked = {
-        row: Wanted(row.object.find(), row.name, row.gain)
+        row: Wanted(row.object.find(), row.name, abs(row.gain))
         for row in rows
         if (key_path(row.name), 0) in driven[row.object]
     }
@@ -142,13 +142,14 @@ def _by_controls(rows: list[MapRow], objects: Sequence[Any]) -> list[MapRow]:
             found.append(row)
         elif asked[row] in controls:
             by = controls[asked[row]]
+            gain = math.copysign(by.gain, by.gain * row.gain)
             place: dict[str, Any] = {
                 "kind": "PROPERTY",
                 "object": ObjectRef.of(by.object),
                 "name": by.name,
                 "index": by.index,
             }
-            found.append(replace(row, **place, gain=by.gain, offset=by.rest, low=by.low, high=by.high))
+            found.append(replace(row, **place, gain=gain, offset=by.rest, low=by.low, high=by.high))
     return found
 
 

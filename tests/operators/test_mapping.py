@@ -413,6 +413,11 @@ def test_a_face_of_bones_alone_is_mapped_by_hand(extension: Any, tmp_path: Path)
     bpy.context.scene.frame_set(rig.facescript.beats[1].frame)
     turned = rig.pose.bones["Kiefer"].matrix_basis.to_quaternion().angle
     assert math.degrees(turned) == pytest.approx(20.0, abs=0.01)
+    # A marker that was dragged: what is saved agrees with it.
+    marker = next(m for m in bpy.context.scene.timeline_markers if m.name == rig.facescript.beats[1].marker)
+    marker.frame += 5
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "puppet.blend"))
+    assert rig.facescript.beats[1].frame == marker.frame
 
 
 def test_an_override_of_a_linked_character_is_mapped_for_the_session(face: Any, tmp_path: Path) -> None:

@@ -130,3 +130,16 @@ def test_keys_that_a_control_rig_drives_are_used_by_their_controls(face: Any) ->
     OPS.use_profile(profile="arkit")
     found = [(r.kind, r.object.name, r.name, r.gain) for r in rows(face, "mouthSmileLeft")]
     assert found == [("PROPERTY", "ARKit Face Rig", '["smile"]', 1.0)]
+
+
+def test_a_mapping_without_shape_keys_is_a_profile_too(face: Any, tmp_path: Path) -> None:
+    for channel in list(dict.fromkeys(row.channel for row in face.facescript_mapping.rows)):
+        if not channel.startswith("head"):
+            select(face, channel)
+            OPS.remove_map_row()
+    path = tmp_path / "bones.json"
+    OPS.save_profile(filepath=str(path))
+    OPS.automatic_mapping()
+    OPS.load_profile(filepath=str(path))
+    found = [(row.channel, row.name) for row in face.facescript_mapping.rows if not row.empty]
+    assert found[:2] == [("headYaw", "neck"), ("headYaw", "head")] and len(found) == 6
