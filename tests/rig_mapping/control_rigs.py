@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Control rigs that drive shape keys, built as the add-ons that are in use build them."""
+"""Control rigs that drive shape keys, built as the add-ons that are in use build them.
+
+Faceit's real one has all 52 keys. In it, the gaze goes through a mechanism bone that constraints turn, and up to its
+version 1.5 nose sneers look at a bone's average size.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ FACEIT = {
     "eyeWideLeft": ("c_eyelid_upper.L", "Y", "pos"),
     "eyeBlinkRight": ("c_eyelid_upper.R", "Y", "neg"),
     "eyeWideRight": ("c_eyelid_upper.R", "Y", "pos"),
+    "jawOpen": ("c_jaw_target", "Y", "down"),
+    "jawLeft": ("c_jaw_target", "X", "pos"),
+    "jawRight": ("c_jaw_target", "X", "neg"),
+    "mouthClose": ("c_lips_closed", "Y", "pos"),
     "mouthLeft": ("c_mouth_controller", "X", "pos"),
     "mouthRight": ("c_mouth_controller", "X", "neg"),
     "mouthSmileLeft": ("c_lips_corner.L", "Y", "pos"),
@@ -81,9 +89,18 @@ def bones(names: Any) -> Any:
     return rig
 
 
+def _close_by_itself(keys: Any, rig: Any) -> None:
+    """Have a slider close the lips over whatever the jaw does."""
+    curve = next(c for c in keys.animation_data.drivers if "mouthClose" in c.data_path)
+    transform(curve, rig, "c_forceMouthClose_slider", "LOC_Y", name="auto_close")
+    number(curve, keys, 'key_blocks["jawOpen"].value', "jaw_value")
+    share = f"auto_close / {TOP}"
+    curve.driver.expression = f"(lerp( {_CONVERSION['pos']}, jaw_value * {share}, {share})) * amp"
+
+
 def faceit(*meshes: Any) -> Any:
     """A control rig of Faceit's kind on meshes that have the keys of `FACEIT`."""
-    rig = bones(dict.fromkeys(bone for bone, _, _ in FACEIT.values()))
+    rig = bones(dict.fromkeys([*(bone for bone, _, _ in FACEIT.values()), "c_forceMouthClose_slider"]))
     for bone in {bone for bone, _, _ in FACEIT.values()}:
         limit = rig.pose.bones[bone].constraints.new("LIMIT_LOCATION")
         limit.owner_space = "LOCAL"
@@ -100,5 +117,8 @@ def faceit(*meshes: Any) -> Any:
                 transform(curve, rig, bone, f"LOC_{axis}")
                 number(curve, rig, f'["{key}"]', "amp")
                 curve.driver.expression = f"({_CONVERSION[kind]}) * amp"
+    for mesh in meshes:
+        if "mouthClose" in mesh.data.shape_keys.key_blocks:
+            _close_by_itself(mesh.data.shape_keys, rig)
     bpy.context.view_layer.update()
     return rig
