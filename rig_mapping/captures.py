@@ -7,7 +7,9 @@ they came from: so that they can go out again at its rate.
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
@@ -79,14 +81,17 @@ def write_steps(
 ) -> Steps[CaptureReport]:
     """`write`, in small steps; nothing is changed before the last ones."""
     check(poses, frames)
-    curves = _dense(eyes.fill(poses), frames)
+    poses = eyes.fill(poses)
+    curves = _dense(poses, frames)
     laid = yield from track_steps(target, curves)
     planning.check(datablocks(target), [(t.datablock, (t.path, t.index)) for t in laid.tracks])
+    placed = yield from _placed(target, laid.tracks, poses, frames)
     bounds = yield from _bounds(target, tuple(curves.curves), bound)
     sparse, error = [], 0.0
-    for number, track in enumerate(laid.tracks):
+    for number, (track, at) in enumerate(placed):
         allowed = bounds.get(_unit(track), bound)
-        curve, off = _sparse(track, frames, allowed)
+        curve = reduction.reduce(at, track.curve.values, allowed)
+        off = float(np.abs(curve.at(at) - track.curve.values).max())
         error = max(error, off / allowed * bound if allowed else off)
         sparse.append((track, curve))
         if number % _CHUNK == 0:
@@ -174,13 +179,22 @@ def _straight(values: Mapping[str, Array], frames: Array) -> ChannelCurves:
     return ChannelCurves(MappingProxyType(curves), ends, int(ends[0]), int(ends[1]), get("linear"))
 
 
-def _sparse(track: Track, frames: Array, bound: float) -> tuple[SparseCurve, float]:
-    """A track's keys, and how far they are off at the most."""
-    values = track.curve.values
-    # An axis and an angle are laid out at every frame, wherever the keys of their channels are.
-    at = frames if len(values) == len(frames) else frames[0] + np.arange(len(values))
-    curve = reduction.reduce(at, values, bound)
-    return curve, float(np.abs(curve.at(at) - values).max())
+def _placed(target: Target, tracks: tuple[Track, ...], poses: Array, frames: Array) -> Steps[list[tuple[Track, Array]]]:
+    """The tracks, each with the frames of its values: those of the recording.
+
+    An axis and its angle go each their own way between keys, so they are laid out at every frame at the least: where
+    the recording has fewer, at frames between as well.
+    """
+    if all(len(track.curve.values) == len(frames) for track in tracks):
+        return [(track, frames) for track in tracks]
+    pieces = [np.linspace(a, b, math.ceil(b - a), endpoint=False) for a, b in itertools.pairwise(frames.tolist())]
+    filled = np.concatenate([*pieces, frames[-1:]])
+    between = np.stack([np.interp(filled, frames, column) for column in poses.T], axis=1)
+    laid = yield from track_steps(target, _dense(between, filled))
+    full = {_unit(track): track for track in laid.tracks}
+    return [
+        (track, frames) if len(track.curve.values) == len(frames) else (full[_unit(track)], filled) for track in tracks
+    ]
 
 
 def _unit(track: Track) -> tuple[int, str, int]:
