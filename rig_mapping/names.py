@@ -116,7 +116,7 @@ class _Reading:
     @cached_property
     def dress(self) -> tuple[str, str]:
         """Prefix and suffix without what differs from name to name: case, separators and digits."""
-        return _bare(self.prefix).replace("_", ""), _bare(self.suffix)
+        return _bare(self.prefix).replace("_", ""), _bare(self.suffix).rstrip("_")
 
 
 @dataclass(frozen=True)
@@ -465,7 +465,7 @@ def _around_rank(reading: _Reading, habit: str | None, free: set[str], profile: 
 def _accepted(readings: Sequence[_Reading], profile: Profile) -> list[_Accepted]:
     """The readings that nothing around the name speaks against."""
     suffix = _habit(readings, 1)
-    plain = ("", "_", suffix)
+    plain = ("", suffix)
     good = [r for r in readings if r.dress[1] in plain]
     good += _in_the_middle([r for r in readings if r.dress[1] not in plain])
     habit = _habit(good, 0)
@@ -482,7 +482,7 @@ def _accepted(readings: Sequence[_Reading], profile: Profile) -> list[_Accepted]
 def _in_the_middle(readings: Sequence[_Reading]) -> list[_Reading]:
     """Names that mark shapes without a side as the rig marks the others' sides: jawOpen_M beside mouthSmile_L."""
     marked = [r for r in readings if not r.spelling.half and not r.spelling.place]
-    counts = Counter(r.dress[1] for r in marked if r.dress[1] in words().middle)
+    counts = Counter(r.dress[1] for r in marked if r.dress[1].strip("_") in words().middle)
     return [r for r in marked if counts[r.dress[1]] >= _HABIT]
 
 
@@ -502,15 +502,22 @@ def _by_sides(accepted: list[_Accepted], profile: Profile) -> list[_Accepted]:
     usual = {p for p, parts in places.items() if len(parts) >= 2 and len(parts) >= 0.7 * total} | {"", "own", "end"}
     shortened = sum(r.spelling.short for r in sided) * 2 > len(sided)
     good = []
+    moved = {a.reading.spelling for a in accepted if a.reading.spelling.place in ("front", "middle")}
     for a in accepted:
         spelling = a.reading.spelling
         direction = spelling.shape in profile.directions and a.reading.written > 1
         odd = (spelling.short and not shortened) or (
-            spelling.place in ("front", "middle") and len(places[spelling.place]) < _HABIT
+            spelling in moved and (len(places[spelling.place]) < _HABIT or not _has_partner(spelling, moved))
         )
         if spelling.place in usual and not (direction and odd):
             good.append(a)
     return good
+
+
+def _has_partner(spelling: Spelling, others: Iterable[Spelling]) -> bool:
+    """Whether the other direction is there too: R_mouth alone may be anything."""
+    left, right = (spelling.shape.replace(a, b) for a, b in (("Right", "Left"), ("Left", "Right")))
+    return {left, right} <= {other.shape for other in others}
 
 
 def _choose(candidates: list[_Accepted], styles: Counter[str], prefixes: Counter[str]) -> list[_Accepted]:

@@ -210,3 +210,138 @@ def test_a_corner_of_the_mouth_is_not_a_direction() -> None:
 def test_nothing_matches_nothing() -> None:
     assert not match_names([]).keys
     assert not match_names(["", " ", "_", "Left", "İJAWOPEN"]).keys
+
+
+def sides_in_front(name: str, left: str = "L_", right: str = "R_") -> str:
+    base = re.sub("(Left|Right)$", "", name)
+    return (left if name.endswith("Left") else right if name.endswith("Right") else "") + base
+
+
+DRESSES = {
+    "a suffix": lambda name, i: f"{name}_BS",
+    "a suffix that is glued": lambda name, i: f"{name}Shape",
+    "a suffix between shape and side": lambda name, i: re.sub("_?(Left|Right)$", "", name) + "_geo" + side(name),
+    "numbers in front": lambda name, i: f"{i + 3:02}_{name}",
+    "numbers behind": lambda name, i: f"{name}{i + 3}",
+    "numbers in a prefix": lambda name, i: f"AK_{i + 1:02}_{name[0].upper()}{name[1:]}",
+    "prefix, number and suffix": lambda name, i: f"Hero:{i}_{name}_BS",
+    "a prefix that is glued": lambda name, i: f"zork{name.lower()}",
+    "other letters": lambda name, i: f"顔_{name}",
+    "brackets": lambda name, i: f"[BS] {name}",
+    "a side in front": lambda name, i: sides_in_front(name),
+    "a word in front": lambda name, i: sides_in_front(name, "left", "right"),
+    "a side in front of a prefix": lambda name, i: sides_in_front("face_" + name),
+    "a side in the middle": lambda name, i: re.sub(r"^([a-z]+)([A-Z].*)(Left|Right)$", r"\1_\3_\2", name),
+    "a middle that is marked": lambda name, i: re.sub("(Left|Right)$", r"_\1", name) if side(name) else f"{name}_M",
+    "Maya's sides": lambda name, i: re.sub("Left$", "_lf", re.sub("Right$", "_rt", name)),
+    "telling words that all have": lambda name, i: f"old_{name}_fix",
+}
+
+
+def side(name: str) -> str:
+    return "_L" if name.endswith("Left") else "_R" if name.endswith("Right") else ""
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+@pytest.mark.parametrize("missing", [0, 12])
+def test_what_the_whole_rig_puts_around_its_names_is_none_of_them(dress: str, missing: int) -> None:
+    shapes = BLEND_SHAPES[missing:]
+    names = {shape: DRESSES[dress](shape, i) for i, shape in enumerate(shapes)}
+    assert len(set(names.values())) == len(shapes)
+    match = match_names([*names.values(), "Basis", "thin"])
+    assert {shape: keys[0] for shape, keys in match.keys.items()} == names
+    assert min(match.confidence.values()) >= 0.83
+
+
+SHORT = {
+    "mth_sml_lft": "mouthSmileLeft",
+    "BrwInnUp": "browInnerUp",
+    "mouth_lwr_dn_rt": "mouthLowerDownRight",
+    "MTH_UPR_UP_L": "mouthUpperUpLeft",
+    "browOutUp_R": "browOuterUpRight",
+    "mouthRollLow": "mouthRollLower",
+    "eyebrowDown_L": "browDownLeft",
+    "jawFwd": "jawForward",
+    "chk_puff": "cheekPuff",
+    "tng_out": "tongueOut",
+    "eyeSqnt_L": "eyeSquintLeft",
+    "mouthShrgUppr": "mouthShrugUpper",
+}
+
+
+def test_abbreviations_are_read_where_they_cannot_be_mistaken() -> None:
+    match = match_names(SHORT)
+    assert {keys[0]: shape for shape, keys in match.keys.items()} == SHORT
+    # The full name is better, and cut off words are none.
+    both = match_names(["mouthSmileLeft", "mth_sml_lft", "jaw_ope", "mouthSmil", "Mou", "m_s_l"])
+    assert both.keys == {"mouthSmileLeft": ("mouthSmileLeft",)}
+
+
+FALSE_FRIENDS = (
+    *(
+        "{0}_fix",
+        "{0}Fix",
+        "{0}_half",
+        "{0}_old",
+        "{0}_corrective",
+        "{0}_combo_jawOpen",
+        "{0}_50",
+        "{0}50",
+        "{0}_mirror",
+    ),
+    *("{0}_copy", "{0} (1)", "{0}2", "{0}_v2", "{0}.old", "{0}_target", "{0}_ctrl", "{0}~", "{0}%", "{0}_wet", "{0}+"),
+    *("no{0}", "un{0}", "old_{0}", "half-{0}", "anti.{0}", "50_{0}", "30%{0}", "wet_{0}", "combo_{0}", "my{0}"),
+    *("{0}_{0}", "{0}_cheekPuff", "cheekPuff_{0}", "{0}Upper", "{0}_L_R", "{0}_jnt", "({0})_off", "{0}_to_rest"),
+)
+
+
+@pytest.mark.parametrize("shape", ["mouthSmileLeft", "jawOpen", "eyeLookInRight", "browInnerUp"])
+@pytest.mark.parametrize("friend", FALSE_FRIENDS)
+def test_names_that_look_like_a_shape_are_none(shape: str, friend: str) -> None:
+    others = [name for name in BLEND_SHAPES if name != shape]
+    assert shape not in match_names([*others, friend.format(shape)]).keys
+    dressed = [f"Face_{name}_BS" for name in others]
+    assert shape not in match_names([*dressed, f"Face_{friend.format(shape)}_BS"]).keys
+
+
+@pytest.mark.parametrize(
+    "friend",
+    [
+        *("mouthSmileLeft_R", "R_mouthSmileLeft", "mouthSmileLeftRight", "mouthSmile_L_R", "right_mouthSmileLeft"),
+        *("mouthSmile_HalfLeft", "Smile_HalfLeft", "mouthSmileSharpLeft", "mouthSmile", "mouthSmileLeftEye"),
+    ],
+)
+def test_a_side_that_is_said_twice_or_not_at_all_is_none(friend: str) -> None:
+    others = [name for name in BLEND_SHAPES if not name.startswith("mouthSmile")]
+    assert not {"mouthSmileLeft", "mouthSmileRight"} & match_names([*others, friend]).keys.keys()
+
+
+def test_a_set_of_variations_is_not_the_shapes() -> None:
+    for dress in ("{}_50", "{}_wet", "wet_{}", "wet{}", "{}Half"):
+        variations = [dress.format(name) for name in BLEND_SHAPES]
+        found = match_names([*BLEND_SHAPES[20:], *variations])
+        assert found.keys == {name: (name,) for name in BLEND_SHAPES[20:]}, dress
+
+
+def test_a_direction_in_front_needs_the_other_one() -> None:
+    # From a rig on the web, whose R_mouth is no mouth to the right.
+    names = [
+        "L_mouthSmile",
+        "R_mouthSmile",
+        "L_eyeSquint",
+        "R_eyeSquint",
+        "R_mouthStretch",
+        "L_jaw",
+        "R_jaw",
+        "R_mouth",
+    ]
+    found = match_names([*names, "L_mouthUp", "L_mouth_Dn", "R_nose", "mouth_OO", "L_eyeLook"])
+    assert {shape: keys[0] for shape, keys in found.keys.items()} == {
+        "mouthSmileLeft": "L_mouthSmile",
+        "mouthSmileRight": "R_mouthSmile",
+        "eyeSquintLeft": "L_eyeSquint",
+        "eyeSquintRight": "R_eyeSquint",
+        "mouthStretchRight": "R_mouthStretch",
+        "jawLeft": "L_jaw",
+        "jawRight": "R_jaw",
+    }
