@@ -158,8 +158,8 @@ class Drivers:
             inner = self._driver(leaf.datablock, leaf.path, leaf.index) if leaf is not None else None
             if inner is not None:
                 self._collect(inner, found, depth + 1)
-            elif leaf is not None:
-                found[leaf] = None
+            else:
+                found.update(dict.fromkeys(_differences(variable) if leaf is None else [leaf]))
 
     def _owner(self, leaf: Leaf) -> Any:
         """The object from which a leaf's data path starts, itself or by its data; None if there is none."""
@@ -244,6 +244,26 @@ def _leaf(datablock: Any, path: str) -> Leaf | None:
     return None
 
 
+def _differences(variable: Any) -> Iterator[Leaf]:
+    """The numbers that a distance or an angle between two bones or objects depends on."""
+    prop = {"LOC_DIFF": "location", "ROTATION_DIFF": "rotation_euler"}.get(variable.type)
+    for target in variable.targets if prop is not None else ():
+        found = _owner_of_transforms(target)
+        if found is not None and (prop == "location" or len(found[0].rotation_mode) == 3):
+            for i in range(3):
+                yield Leaf(target.id.session_uid, f"{found[1]}{prop}", i, target.id)
+
+
+def _owner_of_transforms(target: Any) -> tuple[Any, str] | None:
+    """The bone or object of a driver's target, and what its properties' data paths begin with."""
+    if target.id is None or target.id.id_type != "OBJECT":
+        return None
+    if not target.bone_target:
+        return target.id, ""
+    bone = target.id.pose.bones.get(target.bone_target) if target.id.pose is not None else None
+    return None if bone is None else (bone, f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"].')
+
+
 def _letter_index(owner: Any, path: str, letter: str) -> int:
     return ("wxyz" if len(owner.path_resolve(path)) == 4 else "xyz").index(letter)
 
@@ -261,15 +281,10 @@ def _target_leaf(variable: Any) -> Leaf | None:
             block, path = block.data, path.removeprefix("data").removeprefix(".")
         return _leaf(block, path)
     match = _TRANSFORM.fullmatch(target.transform_type) if variable.type == "TRANSFORMS" else None
-    if match is None or target.id.id_type != "OBJECT":
-        return None
-    owner: Any = target.id
-    if target.bone_target:
-        owner = target.id.pose.bones.get(target.bone_target) if target.id.pose is not None else None
-    if owner is None or (match[1] == "ROT" and len(owner.rotation_mode) != 3):
+    found = _owner_of_transforms(target)
+    if match is None or found is None or (match[1] == "ROT" and len(found[0].rotation_mode) != 3):
         return None  # a quaternion's angle is no one number
-    prefix = f'pose.bones["{bpy.utils.escape_identifier(owner.name)}"].' if target.bone_target else ""
-    return Leaf(target.id.session_uid, f"{prefix}{_PROPERTIES[match[1]]}", "XYZ".index(match[2]), target.id)
+    return Leaf(target.id.session_uid, f"{found[1]}{_PROPERTIES[match[1]]}", "XYZ".index(match[2]), target.id)
 
 
 def _held(pose: Any, prop: str) -> bool:

@@ -185,6 +185,17 @@ def test_a_response_that_is_not_plain_is_measured_and_nothing_is_left_changed() 
     assert written(mesh, {}, {"jawOpen": 0.5}, {"jawOpen": 1.0})[1:] == [{"jawOpen": 0.5}, {"jawOpen": 1.0}]
 
 
+def test_a_distance_between_bones_is_measured() -> None:
+    mesh, rig, curve = one_driven()
+    variable = curve.driver.variables.new()
+    variable.name, variable.type = "var", "LOC_DIFF"
+    for target, bone in zip(variable.targets, ("root", "jaw control"), strict=True):
+        target.id, target.bone_target, target.transform_space = rig, bone, "LOCAL_SPACE"
+    curve.driver.expression = "min(1, max(0, var * 20))"
+    bpy.context.view_layer.update()
+    assert written(mesh, {}, {"jawOpen": 0.5})[1] == {"jawOpen": 0.5}
+
+
 @pytest.mark.parametrize(
     "expression",
     ["var * other", "frame / 100", "__import__('os').getpid() * var", "0.0 * var", "var + ("],
