@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from facescript.performance import BLEND_SHAPES, REGIONS, FacescriptError
-from facescript.rig_mapping import profiles, styles
+from facescript.rig_mapping import profiles, spelling, styles
 
 
 def test_arkit_names_every_blend_shape_once() -> None:
@@ -190,3 +191,27 @@ def test_a_setting_out_of_its_limits_is_refused(setting: dict[str, Any]) -> None
     with pytest.raises(FacescriptError) as error:
         styles.adjusted(styles.get(), **setting)
     assert error.value.code == "bad_setting"
+
+
+def test_the_common_words_say_one_thing_each() -> None:
+    known = spelling.words()
+    assert not known.prefixes & known.decoys
+    assert not known.middle & set(spelling.SIDES)
+    for text, meanings in known.meanings.items():
+        assert len(set(meanings)) == len(meanings)
+        assert len(set(meanings) & set(spelling.SIDES)) * len(meanings) in (0, 1), text  # a side is nothing else
+    assert known.meanings["l"] == ("left",)
+    assert known.meanings["in"] == ("inner",)
+    assert known.meanings["fwd"] == ("forward",)
+    # Every word of ARKit's names but the shortest has abbreviations.
+    words = {w.lower() for name in BLEND_SHAPES for w in re.findall("[A-Z]?[a-z]+", name)}
+    assert words - {w for found in known.meanings.values() for w in found} <= {"in", "out", "up", "eye"}
+
+
+@pytest.mark.parametrize("profile", [p for p in profiles.every() if not p.exact], ids=lambda p: p.id)
+def test_no_two_shapes_of_a_family_are_spelled_alike(profile: profiles.Profile) -> None:
+    table = spelling.spellings(profile)
+    for shape in profile.shapes:
+        for name in profile.spelled(shape):
+            letters = "".join(token.text for token in spelling.tokens(spelling.normal(name)))
+            assert table[letters].shape == shape, name
