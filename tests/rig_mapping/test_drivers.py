@@ -13,7 +13,7 @@ import face_rigs as rigs
 import numpy as np
 import pytest
 from facescript.performance import BLEND_SHAPES, FacescriptError
-from facescript.rig_mapping import life_layer, takes, timeline
+from facescript.rig_mapping import drivers, life_layer, takes, timeline
 from facescript.rig_mapping.targets import find_target
 from made_performances import performance
 
@@ -160,14 +160,8 @@ def test_curves_and_rotations_are_followed() -> None:
 
 
 def test_a_response_that_is_not_plain_is_measured_and_nothing_is_left_changed() -> None:
-    mesh, rig, curve = one_driven("var * 10")
-    holder = control_rigs.bones(["held"])
-    copy = holder.pose.bones["held"].constraints.new("COPY_LOCATION")
-    copy.target, copy.subtarget = rig, "jaw control"
-    copy.target_space = copy.owner_space = "LOCAL"
-    control_rigs.transform(curve, holder, "held", "LOC_Y")
+    mesh, rig, curve = held_control()
     # Faceit's eyes: the expression names the control, and only the mechanism moves the key.
-    control_rigs.transform(curve, rig, "jaw control", "LOC_Y", name="control")
     curve.driver.expression = "max(0, min(1, var * 10))"
     rig.pose.bones["jaw control"].location = (0.1, 0.03, 0.3)
     bpy.context.view_layer.update()
@@ -183,6 +177,46 @@ def test_a_response_that_is_not_plain_is_measured_and_nothing_is_left_changed() 
     # Another response than the one that was found before.
     curve.driver.expression = "max(0, min(1, var * 5))"
     assert written(mesh, {}, {"jawOpen": 0.5}, {"jawOpen": 1.0})[1:] == [{"jawOpen": 0.5}, {"jawOpen": 1.0}]
+
+
+def held_control() -> tuple[Any, Any, Any]:
+    """A face whose `jawOpen` follows a control by way of a constraint: what has to be measured."""
+    mesh, rig, curve = one_driven("var * 10")
+    holder = control_rigs.bones(["held"])
+    copy = holder.pose.bones["held"].constraints.new("COPY_LOCATION")
+    copy.target, copy.subtarget = rig, "jaw control"
+    copy.target_space = copy.owner_space = "LOCAL"
+    control_rigs.transform(curve, holder, "held", "LOC_Y")
+    control_rigs.transform(curve, rig, "jaw control", "LOC_Y", name="control")
+    return mesh, rig, curve
+
+
+def test_an_error_while_measuring_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh, rig, _ = held_control()
+    rig.pose.bones["jaw control"].location = (0.1, 0.03, 0.3)
+    bpy.context.view_layer.update()
+    before = tuple(rig.pose.bones["jaw control"].location), mesh.data.shape_keys.key_blocks["jawOpen"].value
+    looks = iter(range(3))
+
+    def fail(one: Any) -> float:
+        if next(looks, None) is None:
+            raise RuntimeError
+        return 0.0
+
+    monkeypatch.setattr(drivers, "_now", fail)
+    with pytest.raises(RuntimeError):
+        find_target(mesh)
+    assert (tuple(rig.pose.bones["jaw control"].location), mesh.data.shape_keys.key_blocks["jawOpen"].value) == before
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_scripts_of_a_file_that_is_not_trusted_are_not_run(trusted: bool, tmp_path: Path) -> None:
+    _, rig, curve = one_driven("float(str(var)) * 10")
+    control_rigs.transform(curve, rig, "jaw control", "LOC_Y")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "face.blend"), check_existing=False)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "face.blend"), use_scripts=trusted)
+    target = find_target(bpy.data.objects["Face"])
+    assert ("jawOpen" in target.covered) == trusted
 
 
 def test_a_distance_between_bones_is_measured() -> None:
