@@ -37,16 +37,17 @@ class FACESCRIPT_OT_full_by_example(MappingOperator, bpy.types.Operator):
         if not posed and not new:
             what = f"Nothing that shows {channel} is posed."
             raise FacescriptError("not_posed", what, "Move its shape keys or controls to the full shape first.")
+        kept = [_label(row, rows) for place, row in enumerate(rows) if abs(found[place]) <= _SEEN]
         changes = []
         for row, value in posed:
-            changes.append(f"{row.title} {row.gain:.2f} to {value:.2f}")
+            changes.append(f"{_label(row, rows)} {row.gain:.2f} to {value:.2f}")
             row.gain, row.by_hand, row.confidence = value, True, 1.0
+        # From here on, rows that were looked up before may be elsewhere.
         for obj, key, value in new:
             row = table.rows.add()
             row.channel, row.kind, row.object, row.name, row.gain, row.by_hand = channel, "KEY", obj, key, value, True
             changes.append(f"{key} {value:.2f}")
         table.sort()
-        kept = [row.title for place, row in enumerate(rows) if abs(found[place]) <= _SEEN]
         note = f"Full {channel}: {', '.join(changes)}."
         return f"{note} Not posed, and left as it was: {', '.join(kept)}." if kept else note
 
@@ -55,6 +56,12 @@ class FACESCRIPT_OT_full_by_example(MappingOperator, bpy.types.Operator):
         used = {(row.object, row.name) for row in bench.table.rows if row.kind == "KEY"}
         keys = [(o, key) for o in bench.members if o.type == "MESH" and o.data.shape_keys for key in _keys(o)]
         return [(o, key.name, key.value) for o, key in keys if abs(key.value) > _SEEN and (o, key.name) not in used]
+
+
+def _label(row: Any, rows: list[Any]) -> str:
+    """What a row moves, with its object where that alone tells it from the others."""
+    alone = sum(other.title == row.title for other in rows) == 1
+    return str(row.title) if alone else f"{row.title} ({row.object.name})"
 
 
 def _keys(obj: Any) -> Any:

@@ -121,8 +121,11 @@ def _shapes(profile: Profile, members: Iterable[Any], objects: Sequence[Any]) ->
     for obj, match in zip(meshes, match_meshes(list(map(key_names, meshes)), profile), strict=True):
         for channel, shapes in profile.channels.items():
             for shape in shapes:
-                gain, sure = shape.gain * profile.full, match.confidence.get(shape.name, 0.0)
-                for key in match.keys.get(shape.name, ()):
+                # A key of just that name first, whatever its name looks like (B.001).
+                own = shape.name in key_names(obj)
+                sure = 1.0 if own else match.confidence.get(shape.name, 0.0)
+                for key in (shape.name,) if own else match.keys.get(shape.name, ()):
+                    gain = shape.gain * profile.full
                     rows.append(MapRow(channel, "KEY", ObjectRef.of(obj), key, gain=gain, confidence=sure))
     return _by_controls(rows, objects)
 

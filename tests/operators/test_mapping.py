@@ -457,3 +457,46 @@ def test_two_characters_have_mappings_of_their_own(face: Any) -> None:
     assert select(other, "jawOpen").gain == 1.0
     OPS.automatic_mapping()
     assert select(face, "jawOpen").gain == 0.5
+
+
+def test_meshes_of_one_character_have_rows_of_their_own(extension: Any) -> None:
+    lashes = cube_with_keys(["eyeBlinkLeft"], "Lashes")
+    head = cube_with_keys(["eyeBlinkLeft", "jawOpen"], "Head")
+    lashes.parent = head
+    bpy.context.view_layer.objects.active = head
+    OPS.edit_mapping()
+    assert [row.object.name for row in rows(head, "eyeBlinkLeft")] == ["Head", "Lashes"]
+    panel = extension.module("panels.mapping")
+    table = head.facescript_mapping
+    # Where channel and key have one name, the object tells the rows apart; a row alone needs nothing more.
+    assert [panel._title(table, row, i) for i, row in enumerate(table.rows) if not row.empty] == ["Head", "Lashes", ""]
+    head.data.shape_keys.key_blocks["eyeBlinkLeft"].value = 0.8
+    lashes.data.shape_keys.key_blocks["eyeBlinkLeft"].value = 0.0
+    select(head, "eyeBlinkLeft")
+    OPS.full_by_example()
+    assert [round(row.gain, 3) for row in rows(head, "eyeBlinkLeft")] == [0.8, 1.0]
+    assert "left as it was: eyeBlinkLeft (Lashes)." in extension_note()
+
+
+def test_rows_are_found_by_what_is_typed_and_by_what_is_wrong(face: Any, extension: Any) -> None:
+    OPS.edit_mapping()
+    panel, view = extension.module("panels.mapping"), bpy.context.window_manager.facescript_view
+    select(face, "cheekPuff")
+    OPS.remove_map_row()
+    face.data.shape_keys.key_blocks["tongueOut"].name = "Zunge"
+    select(face, "jawLeft").confidence = 0.6
+    rows(face, "jawLeft")[0].by_hand = False
+
+    def listed() -> list[str]:
+        return [row.channel for row in face.facescript_mapping.rows if panel._wanted(row, view)]
+
+    assert len(listed()) == 58
+    view.search = "smile LEFT"
+    assert listed() == ["mouthSmileLeft"]
+    view.search = "neck"
+    assert listed() == ["headYaw", "headPitch", "headRoll"]
+    view.search, view.show = "", "MISSING"
+    assert listed() == ["cheekPuff"]
+    view.show = "UNSURE"
+    assert listed() == ["jawLeft", "tongueOut"]
+    view.show = "ALL"
