@@ -18,6 +18,7 @@ from ..performance import BLEND_SHAPES
 from . import names as spelled
 from .names import NameMatch, match_meshes
 from .profiles import DEFAULT, Profile, every, get, load
+from .readings import hits
 
 COMMON = Path(__file__).with_name("common_words.json")
 
@@ -138,7 +139,7 @@ def _fit(names: tuple[str, ...], profile: Profile) -> _Fit:
 
 def _fits(names: tuple[str, ...], families: Sequence[Profile]) -> list[_Fit]:
     """The closest families, best first; of equals the one with more channels, then the larger share, then the first."""
-    counted = {profile: spelled.hits(names, profile) for profile in families}
+    counted = {profile: hits(names, profile) for profile in families}
     found = sorted((p for p in families if counted[p]), key=lambda p: -counted[p])
     closest = [p for p in found if not p.exact][:_CLOSEST] + [p for p in found if p.exact]
     fits = [_fit(names, profile) for profile in families if profile in closest]
