@@ -72,7 +72,11 @@ class FACESCRIPT_OT_export_live_link(FaceFile, bpy.types.Operator, ExportHelper)
         options={"SKIP_SAVE"},
     )
     angles: EnumProperty(
-        name="Angles", description="How the angles of head and eyes are written", items=ANGLE_ITEMS, default="RADIANS"
+        name="Angles",
+        description="How the angles of head and eyes are written",
+        items=[("AUTO", "Automatic", "As the recording that the keys came from had them, else -1 to 1"), *ANGLE_ITEMS],
+        default="AUTO",
+        options={"SKIP_SAVE"},
     )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:  # type: ignore[override]
@@ -96,7 +100,9 @@ class FACESCRIPT_OT_export_live_link(FaceFile, bpy.types.Operator, ExportHelper)
             values, first = curves.sample(made, frames), made.start * rate / fps
         else:
             values, rate, first = _timeline(target, fps, timecodes.exact_rate(self.rate, False))
-        live_link.write(path, values, rate, start_frame=first, angles=self.angles)
+        source = None if beats else captures.source_of(target)
+        angles = self.angles if self.angles != "AUTO" else source.angles if source is not None else "UNIT"
+        live_link.write(path, values, rate, start_frame=first, angles=angles)
 
 
 def _grid(start: float, end: float, step: float) -> Array:

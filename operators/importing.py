@@ -294,7 +294,7 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
         moving = [channel.name for channel, values in zip(CHANNELS, poses.T, strict=True) if values.any()]
         timeline.check(target, start_frame=start, seconds=float(recording.times[-1]), fps=fps, channels=moving)
         _take_off(context, target, face)
-        source = captures.Source(path.name, recording.rate, recording.start, float(start))
+        source = captures.Source(path.name, recording.rate, recording.start, float(start), recording.angles)
         report = finish(captures.write_steps(target, poses, frames, source, self.bound))
         warnings = finish(life_layer.follow(target))
         face.start_frame = start

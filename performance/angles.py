@@ -31,7 +31,7 @@ _FULL = np.radians([HEAD_DEGREES if CHANNELS[i].name.startswith("head") else EYE
 # The app's yaw and pitch go the other way.
 _RADIANS = _FULL * [1.0 if CHANNELS[i].name.endswith("Roll") else -1.0 for i in COLUMNS]
 # As near to one another as an eye and its columns have to go, to tell which way angles are written.
-_LIKE = 0.3
+_LIKE = 0.6
 
 
 def scale(form: AngleForm) -> Array:
@@ -44,15 +44,18 @@ def scale(form: AngleForm) -> Array:
 def told(values: Array, whole_seconds: bool) -> AngleForm:
     """The form in which rows of values (N, 61) have their angles.
 
-    `whole_seconds` says that every row is on a whole second. That decides where the eyes do not move: KeyframeFace's
-    converter puts one keyframe on each second, and the app never does.
+    `whole_seconds` says that every row is on a whole second. That decides where the eyes do not tell: KeyframeFace's
+    converter puts one keyframe on each second, and the app never does. So do values within -1 and 1 that would be more
+    than a full turn in radians.
     """
     if np.abs(values[:, COLUMNS]).max(initial=0.0) > math.pi + 0.05:
         return "DEGREES"
     way = _way(values)
     if way:
         return "UNIT" if way > 0 else "RADIANS"
-    return "UNIT" if whole_seconds else "RADIANS"
+    largest = np.abs(values[:, COLUMNS]).max(axis=0, initial=0.0)
+    bounded = bool((largest <= 1.0).all() and (largest > _FULL).any())
+    return "UNIT" if whole_seconds or bounded else "RADIANS"
 
 
 def _way(values: Array) -> int:

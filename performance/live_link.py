@@ -31,7 +31,7 @@ MAX_ROWS = 2_000_000
 _WILD = 1.0
 
 
-def write(path: Path, values: Array, fps: float, *, start_frame: float = 0, angles: AngleForm = "RADIANS") -> None:
+def write(path: Path, values: Array, fps: float, *, start_frame: float = 0, angles: AngleForm = "UNIT") -> None:
     """Write one row a frame. `values` has shape (frames, 61); the first one gets the timecode of `start_frame`, >= 0.
 
     Frame rates that are not whole (29.97) count frames at the next whole rate, without drop-frame. `angles`: RADIANS,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..performance import CHANNELS, INDEX, FacescriptError, reduction
+from ..performance.angles import AngleForm
 from ..performance.reduction import SparseCurve
 from . import blender_api as api
 from . import eyes, keys, planning, records
@@ -42,12 +43,13 @@ _CHUNK = 4
 @dataclass(frozen=True)
 class Source:
     """The recording that keys came from: its `name`, its rows a second, its first timecode in seconds since midnight,
-    and the frame that this is at."""
+    the frame that this is at, and the form that its angles had."""
 
     name: str
     rate: float
     start: float
     frame: float
+    angles: AngleForm = "RADIANS"
 
 
 @dataclass(frozen=True)

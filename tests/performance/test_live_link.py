@@ -220,6 +220,14 @@ def test_the_form_of_the_angles_can_be_given(tmp_path: Path) -> None:
         assert recording.values[0, INDEX["headYaw"]] == pytest.approx(value, abs=1e-5)
 
 
+def test_angles_within_one_that_radians_would_have_past_their_ends_are_shares(tmp_path: Path) -> None:
+    header = "Timecode,BlendshapeCount,HeadYaw"
+    # A quarter turn is 0.785 radians, and a full one here.
+    for yaw, value in ((0.9, 0.9), (0.7, -0.891268), (1.2, -1.0)):
+        recording = _read(tmp_path, _table(f"00:00:00:00,61,{yaw}", "00:00:00:01,61,0.1", header=header))
+        assert recording.values[0, INDEX["headYaw"]] == pytest.approx(value, abs=1e-5)
+
+
 @pytest.mark.parametrize("angles", ["RADIANS", "UNIT"])
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**16))
