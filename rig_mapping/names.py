@@ -22,6 +22,8 @@ from .spelling import SIDES, Spelling, tokens, words
 
 # A rig has a habit if HABIT_SIZE of its shapes follow it, and this share of them or this many times the next one.
 _SHARE, _TIMES = 0.6, 3.0
+# A place of sides is a rig's second one if so many shapes have it, of which no more than this share have the other too.
+_MANY, _BOTH = 10, 0.1
 # What looks like a variation of shapes (`_old`, `_50`) is a habit only of a rig that has hardly anything else.
 _STRONG_HABIT, _STRONG_SHARE = 20, 0.8
 
@@ -182,6 +184,8 @@ def _by_sides(accepted: list[_Accepted], profile: Profile) -> list[_Accepted]:
         places[reading.spelling.place].add(reading.part)
     total = sum(map(len, places.values()))
     usual = {p for p, parts in places.items() if len(parts) >= 2 and len(parts) >= 0.7 * total} | {"", "own", "end"}
+    # Or where it writes many so that it writes no other way.
+    usual |= {p for p, parts in places.items() if len(parts) >= _MANY and _apart(parts, places, p)}
     shortened = sum(r.spelling.short for r in sided) * 2 > len(sided)
     good = []
     moved = {a.reading.spelling for a in accepted if a.reading.spelling.place in ("front", "middle")}
@@ -194,6 +198,12 @@ def _by_sides(accepted: list[_Accepted], profile: Profile) -> list[_Accepted]:
         if spelling.place in usual and not (direction and odd):
             good.append(a)
     return good
+
+
+def _apart(parts: set[tuple[str, str]], places: Mapping[str, set[tuple[str, str]]], place: str) -> bool:
+    """Whether hardly any of the parts of one place of sides is also there in another one."""
+    others: set[tuple[str, str]] = set().union(*(found for p, found in places.items() if p != place))
+    return len(parts & others) < _BOTH * len(parts)
 
 
 def _has_partner(spelling: Spelling, others: Iterable[Spelling]) -> bool:

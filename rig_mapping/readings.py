@@ -93,8 +93,10 @@ class Reading:
 
     @cached_property
     def dress(self) -> tuple[str, str]:
-        """Prefix and suffix without what differs from name to name: case, separators and digits."""
-        return _bare(self.prefix).replace("_", ""), _bare(self.suffix).rstrip("_")
+        """Prefix and suffix without what differs from name to name: case, separators and digits. A suffix of separators
+        alone stays: _jawOpen_ has been put aside."""
+        suffix = _bare(self.suffix)
+        return _bare(self.prefix).replace("_", ""), suffix.rstrip("_") or suffix
 
 
 @lru_cache(maxsize=4096)
