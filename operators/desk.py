@@ -158,7 +158,7 @@ class Desk:
             self.target, shown, start_frame=beats[0].frame, style=self.style, fps=self.fps, carry=carry
         )
         if not self.beats:
-            mapping_table.mark(self.face)
+            mapping_table.mark(self.face, self.target.mapping)
         yield from self.keep_steps(beats, select)
         warnings = yield from life_layer.follow(self.target)
         self.note = " ".join((*report.warnings, *warnings))

@@ -353,10 +353,13 @@ def _effect(mapping: Mapping) -> set[MapRow]:
     return {replace(row, confidence=1.0, by_hand=False) for row in mapping.rows}
 
 
-def mark(face: Any) -> None:
-    """Note that the face's keys are written with the present mapping."""
-    if remapped(face):
-        face.mapped.write(of_face(face).read())
+def mark(face: Any, mapping: Mapping) -> None:
+    """Note that the face's keys are written with a mapping: the table's, as a rule, or one that it had before."""
+    table = of_face(face).read()
+    # What is gone is in the table still.
+    current = table is None or _effect(mapping) <= _effect(table)
+    if not current or remapped(face):
+        face.mapped.write(table if current else mapping)
 
 
 class Kept:

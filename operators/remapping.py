@@ -28,13 +28,15 @@ def remap_steps(desk: Desk, follow_steps: Callable[[Desk], Steps[bool]]) -> Step
     `follow_steps` takes in what was done by hand. Whether there was anything to do; raises FacescriptError as writing
     does, with the keys as they were.
     """
+    # Who asks may have looked at the face before it was mapped otherwise.
+    desk.target = faces.find(desk.face.id_data)
     try:
         before = faces.find_as_written(desk.face)
     except FacescriptError:
         # What showed the keys is gone, and with it what was done by hand.
         before = None
     if before is not None and mapping_table.same(before.mapping, desk.target.mapping):
-        mapping_table.mark(desk.face)
+        mapping_table.mark(desk.face, desk.target.mapping)
         return (yield from follow_steps(desk))
     left = _left(before, desk.target)
     planning.check(left, [])
@@ -46,7 +48,7 @@ def remap_steps(desk: Desk, follow_steps: Callable[[Desk], Steps[bool]]) -> Step
     yield from desk.write_steps(desk.beats, dropped={beat.key for beat in mine})
     if left and before is not None:
         timeline.clear(_only(before, left))
-    mapping_table.mark(desk.face)
+    mapping_table.mark(desk.face, desk.target.mapping)
     if mine:
         desk.note = " ".join((f"{len(mine)} beats with your poses were keyed anew.", desk.note)).strip()
     return True

@@ -84,6 +84,7 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     table().row.gain = 0.5
     bpy.ops.ed.undo_push(message="Gain")
     yield 1.0
+    found["said"] = str(desk.module("operators.session").session().error or "")
     found["edited"] = round(max(p.co.y for p in points("mouthSmileLeft")), 3)
     select("jawOpen")
     operate("remove_map_row")

@@ -33,6 +33,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_table_lists_every_channel_and_keys_follow_an_edit(found: dict[str, Any]) -> None:
     assert found["rows"] >= 55
+    assert found["said"] == ""
     # The smile of the second beat is 0.6, and half of it by a gain of 0.5.
     assert found["edited"] == 0.3
 

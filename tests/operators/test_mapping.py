@@ -500,3 +500,14 @@ def test_rows_are_found_by_what_is_typed_and_by_what_is_wrong(face: Any, extensi
     view.show = "UNSURE"
     assert listed() == ["jawLeft", "tongueOut"]
     view.show = "ALL"
+
+
+def test_a_mapping_that_is_changed_while_the_list_is_followed_is_written(extension: Any, tmp_path: Path) -> None:
+    settings = four_beats(tmp_path)
+    OPS.edit_mapping()
+    faces, desks = extension.module("operators.faces"), extension.module("operators.desk")
+    at = desks.Desk.of(faces.active_face(bpy.context)[0], settings, bpy.context.scene)
+    # What a timer has begun, with the face as it was mapped then.
+    extension.session.following = desks.follow_steps(at)
+    select(settings.id_data, "jawOpen").gain = 0.5
+    assert points(settings, "jawOpen")[0] == (1.0, 0.1)
