@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -120,25 +119,27 @@ def _addresses(target: Target) -> dict[tuple[int, Address], tuple[str, ...]]:
 
 
 def _moves(keyed: list[_Keyed], beats: Frames, spans: Floats, codes: Codes) -> Steps[dict[int, float]]:
-    votes: dict[int, Counter[float]] = {}
-    voters: Counter[int] = Counter()
+    # What shows the same channels, such as a neck's and a head's four numbers each, has one vote.
+    votes: dict[int, dict[float, set[tuple[str, ...]]]] = {}
+    voters: dict[int, set[tuple[str, ...]]] = {}
     for one in keyed:
         yield
         if one.record is None:
             continue
         arrivals = beats_at(one.record.frames.astype(np.float64), spans[:, 0], beats)
-        voters.update({int(i) for i in arrivals if i >= 0})
+        for i in np.unique(arrivals[arrivals >= 0]).tolist():
+            voters.setdefault(i, set()).add(one.channels)
         found = distances(one.have, one.record, codes)
         if not found:
             continue
         which = beats_at(np.array([frame for frame, _ in found]), spans[:, 0], beats)
         ballots = {(int(i), round(d, 3)) for i, (_, d) in zip(which, found, strict=True) if i >= 0}
         for i, distance in ballots:
-            votes.setdefault(i, Counter())[distance] += 1
+            votes.setdefault(i, {}).setdefault(distance, set()).add(one.channels)
     moves = {}
     for i, counted in votes.items():
-        distance, count = counted.most_common(1)[0]
-        if count >= _MOST * voters[i]:
+        distance = max(counted, key=lambda d: len(counted[d]))
+        if len(counted[distance]) >= _MOST * len(voters[i]):
             moves[i] = distance
     return moves
 

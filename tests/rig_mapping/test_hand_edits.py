@@ -94,6 +94,18 @@ def test_a_dragged_column_of_keys_is_a_moved_beat(face: Any) -> None:
     assert find(target) == HandEdits({2: 6.0}, {})
 
 
+def test_a_neck_and_a_head_that_stay_have_one_vote_together() -> None:
+    # As where the Dope Sheet shows the selected mesh and not the armature.
+    obj = rigs.face()
+    rigs.bind(obj, rigs.armature({"neck": ((0, 0, -0.2), (0, 0, -0.1), 0.0), "head": ((0, 0, -0.1), (0, 0, 0.1), 0.0)}))
+    target = find_target(obj)
+    assert [turn.bone for turn in target.head] == ["neck", "head"]
+    timeline.write(target, STORY, start_frame=1, fps=FPS)
+    for curve in api.fcurves(api.find_place(obj.data.shape_keys)):
+        drag(curve, 43, 49, 6)
+    assert find(target) == HandEdits({2: 6.0}, {})
+
+
 def test_one_dragged_channel_is_a_changed_pose_and_no_moved_beat(face: Any) -> None:
     obj, target = face
     drag(fcurve(obj, "cheekPuff"), 80, 97, 10)
