@@ -27,7 +27,7 @@ _SECONDS = 3000.0
 def main(arguments: list[str]) -> int:
     """Take the pictures; 0 if all were taken, or if what is missing for some was named."""
     parser = argparse.ArgumentParser(prog="run.py pictures", description=__doc__)
-    parser.add_argument("--only", choices=("hero", "window", "mapping"), help="take only these")
+    parser.add_argument("--only", choices=("hero", "window", "mapping", "recording"), help="take only these")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it there")
     options = parser.parse_args(arguments[1:])
     PICTURES.mkdir(parents=True, exist_ok=True)

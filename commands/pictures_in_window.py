@@ -282,6 +282,22 @@ def map_face(found: dict[str, Any]) -> Iterator[float]:
     yield from toggle("mapping", "beats", "script")
 
 
+def drop_recording(found: dict[str, Any]) -> Iterator[float]:
+    """What is asked of a recording that is dropped on the 3D View."""
+    path = desk.FOLDER / "take.csv"
+    desk.module("performance.live_link").write(path, desk.np.zeros((2, 61)), 60.0)
+    yield from settle()
+    plain = desk.pixels(desk.picture("plain"))
+    with bpy.context.temp_override(area=desk.view()[0]):
+        bpy.ops.facescript.import_performance("INVOKE_DEFAULT", filepath=str(path))
+    yield 1.5
+    asked = desk.picture("whole_16_recording")
+    changed = abs(desk.pixels(asked) - plain).max(axis=2) > 0.02
+    (left, right), (top, bottom) = (desk.np.flatnonzero(changed.any(axis=axis))[[0, -1]] for axis in (0, 1))
+    shrink(found, "16_recording", (asked, (int(left), int(top), int(right - left) + 1, int(bottom - top) + 1)))
+    yield from desk.press("Escape")
+
+
 def shoot_generation(found: dict[str, Any]) -> Iterator[float]:
     """A picture of the beats that have come: the rest of them is taken in afterwards."""
     module = desk.module("operators.session")
@@ -449,9 +465,9 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     mark_headers()
     bpy.ops.wm.read_homefile(use_empty=False)
     yield 0.5
-    parts = {"mapping": (first_steps, map_face)}.get(
-        desk.SETTINGS["only"], (show_preferences, first_steps, map_face, perform, edit, shape, move, see)
-    )
+    every = (show_preferences, first_steps, drop_recording, map_face, perform, edit, shape, move, see)
+    alone = {"mapping": (first_steps, map_face), "recording": (first_steps, drop_recording)}
+    parts = alone.get(desk.SETTINGS["only"], every)
     for part in parts:
         yield from part(found)
 
