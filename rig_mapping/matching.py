@@ -9,7 +9,7 @@ common words, each with less confidence, and never with a key that is used alrea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -227,7 +227,21 @@ def match_character(meshes: Sequence[Iterable[str]], profile: Profile | None = N
     rows of several channels only where one table says so, and left is never right.
     """
     lists = tuple(tuple(mesh) for mesh in meshes)
-    return _matched(lists, profile)
+    found = _matched(lists, profile)
+    leads = tuple("" if match.rows else spelled.lead_of(mesh) for match, mesh in zip(found, lists, strict=True))
+    if not any(leads) or not any(match.rows for match in found):
+        return found
+    # Meshes with a prefix of their own beside one that is understood: teeth_geo.jawOpen beside head_geo.jawOpen.
+    bare = tuple(tuple(n.removeprefix(lead) for n in mesh) for mesh, lead in zip(lists, leads, strict=True))
+    again = _matched(bare, found[0].profile)
+    return tuple(_led(new, lead) if lead else old for old, new, lead in zip(found, again, leads, strict=True))
+
+
+def _led(match: Match, lead: str) -> Match:
+    """A match with a prefix before all its names again."""
+    rows = tuple(replace(row, key=lead + row.key, confidence=row.confidence * spelled.KNOWN) for row in match.rows)
+    ambiguous = {shape: tuple(lead + name for name in names) for shape, names in match.ambiguous.items()}
+    return Match(match.profile, rows, ambiguous, tuple(lead + name for name in match.doubtful))
 
 
 @lru_cache(maxsize=256)

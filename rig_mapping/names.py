@@ -9,6 +9,7 @@ that is taken (`.001`).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -263,6 +264,18 @@ def _pick(mesh: set[str], readings: Sequence[Reading], accepted: Sequence[_Accep
     return NameMatch(
         MappingProxyType(keys), MappingProxyType(confidence), MappingProxyType(ambiguous), doubtful, evidence
     )
+
+
+def lead_of(names: Sequence[str]) -> str:
+    """What all names of a mesh begin with up to a separator, unless it may say that they are other shapes; "" if they
+    have nothing in common, or are fewer than three."""
+    if len(names) < 3:
+        return ""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
+    shared = "".join(letter for letter, _ in pairs)
+    lead = shared[: max((m.end() for m in re.finditer(r"[._:|/ -]", shared)), default=0)]
+    meant = {meaning for token in tokens(lead.replace("_", " ")) for meaning in token.meanings}
+    return "" if meant & (words().decoys | set(SIDES)) else lead
 
 
 def match_meshes(meshes: Sequence[Iterable[str]], profile: Profile) -> tuple[NameMatch, ...]:

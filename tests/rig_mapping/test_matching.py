@@ -264,3 +264,16 @@ def test_left_is_never_right_and_the_order_says_nothing(names: list[str], order:
     turned = list(names)
     order.shuffle(turned)  # type: ignore[attr-defined]
     assert {(r.channel, r.key) for r in match(turned, arkit).rows} == {(r.channel, r.key) for r in found.rows}
+
+
+def test_each_mesh_may_have_a_prefix_of_its_own() -> None:
+    teeth, lashes = ("jawOpen", "jawLeft", "jawRight", "tongueOut"), ("eyeBlinkLeft", "eyeBlinkRight", "eyeWideLeft")
+    face, second, third = match_character(
+        [[f"face_geo.{n}" for n in BLEND_SHAPES], [f"wolf_teeth.{n}" for n in teeth], [f"Lash_{n}" for n in lashes]]
+    )
+    assert len(face.rows) == 52
+    assert second.keys == {n: (f"wolf_teeth.{n}",) for n in sorted(teeth, key=BLEND_SHAPES.index)}
+    assert third.keys == {n: (f"Lash_{n}",) for n in sorted(lashes, key=BLEND_SHAPES.index)}
+    # Not one that says that these are other shapes, and not without a face that is understood.
+    assert not match_character([BLEND_SHAPES, [f"old_{n}" for n in teeth]])[1].rows
+    assert not match_character([["viseme_aa", "viseme_PP", "viseme_sil_2"], ["zork_A", "zork_B", "zork_C"]])[1].rows
