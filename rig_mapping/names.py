@@ -80,12 +80,17 @@ def _shapes_by(readings: Iterable[Reading], which: int) -> dict[str, set[tuple[s
     return shapes
 
 
+def _has_telling_word(text: str) -> bool:
+    """Whether a word of a prefix or suffix says that it makes another shape, or is a side."""
+    telling = words().decoys | set(SIDES)
+    return any(set(token.meanings) & telling for token in tokens(text.replace("_", " ")))
+
+
 def _tells(text: str, readings: Sequence[Reading], which: int) -> bool:
     """Whether a prefix or suffix looks as if it made other shapes: a telling word, a side, a constant number."""
-    found = tokens(text.replace("_", " "))
-    if any(set(t.meanings) & (words().decoys | set(SIDES)) for t in found):
+    if _has_telling_word(text):
         return True
-    if not found and "#" in text:
+    if not tokens(text.replace("_", " ")) and "#" in text:
         numbers = [tuple(re.findall(r"\d+", (r.prefix, r.suffix)[which])) for r in readings if r.dress[which] == text]
         return len(set(numbers)) < _SHARE * len(numbers)
     return False
@@ -274,8 +279,7 @@ def lead_of(names: Sequence[str]) -> str:
     pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
     shared = "".join(letter for letter, _ in pairs)
     lead = shared[: max((m.end() for m in re.finditer(r"[._:|/ -]", shared)), default=0)]
-    meant = {meaning for token in tokens(lead.replace("_", " ")) for meaning in token.meanings}
-    return "" if meant & (words().decoys | set(SIDES)) else lead
+    return "" if _has_telling_word(lead) else lead
 
 
 def match_meshes(meshes: Sequence[Iterable[str]], profile: Profile) -> tuple[NameMatch, ...]:
