@@ -91,6 +91,22 @@ def _channels(row: Any, context: bpy.types.Context, text: str) -> list[str]:
     return [channel.name for channel in CHANNELS]
 
 
+def _number(name: str, description: str, default: float, end: float) -> Any:
+    return FloatProperty(
+        name=name,
+        description=description,
+        default=default,
+        min=-end,
+        max=end,
+        soft_min=-2.0,
+        soft_max=2.0,
+        step=1,
+        precision=3,
+        update=_edited,
+        override=_OURS,
+    )
+
+
 class FACESCRIPT_PG_map_row(bpy.types.PropertyGroup):
     """A channel's part in one number of the rig; without an object, a channel that nothing shows."""
 
@@ -145,47 +161,12 @@ class FACESCRIPT_PG_map_row(bpy.types.PropertyGroup):
         update=_edited,
         override=_OURS,
     )
-    offset: FloatProperty(
-        name="Offset",
-        description="Where the number stands when the face is at rest, in its own unit",
-        min=-1000.0,
-        max=1000.0,
-        soft_min=-2.0,
-        soft_max=2.0,
-        step=1,
-        precision=3,
-        update=_edited,
-        override=_OURS,
-    )
+    offset: _number("Offset", "Where the number stands when the face is at rest, in its own unit", 0.0, 1000.0)
     limited: BoolProperty(
         name="Limits", description="Keep the number within limits of its own", update=_edited, override=_OURS
     )
-    low: FloatProperty(
-        name="Lowest",
-        description="The number never goes below it, in its own unit",
-        default=0.0,
-        min=-FAR,
-        max=FAR,
-        soft_min=-2.0,
-        soft_max=2.0,
-        step=1,
-        precision=3,
-        update=_edited,
-        override=_OURS,
-    )
-    high: FloatProperty(
-        name="Highest",
-        description="The number never goes above it, in its own unit",
-        default=1.0,
-        min=-FAR,
-        max=FAR,
-        soft_min=-2.0,
-        soft_max=2.0,
-        step=1,
-        precision=3,
-        update=_edited,
-        override=_OURS,
-    )
+    low: _number("Lowest", "The number never goes below it, in its own unit", 0.0, FAR)
+    high: _number("Highest", "The number never goes above it, in its own unit", 1.0, FAR)
     confidence: FloatProperty(
         name="Confidence",
         description="How sure the match is",
