@@ -19,6 +19,7 @@ _PACKAGES = (
     "training",
     "commands",
     "benchmarks",
+    "faults",
 )
 
 
