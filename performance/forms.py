@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import keyframeface
-from .errors import FacescriptError
+from .parsing import open_regular
 
 # CSV: a Live Link Face recording. ANSWERS: KeyframeFace's. LINES: this project's JSON lines.
 Form = Literal["CSV", "ANSWERS", "LINES"]
@@ -21,11 +21,8 @@ def form_of(path: Path) -> Form:
 
     Raises FacescriptError (`no_file`) if it cannot be read.
     """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_LOOK).decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise FacescriptError("no_file", f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+    with open_regular(path) as stream:
+        head = stream.read(_LOOK).decode("utf-8-sig", errors="replace")
     if head.lstrip().lower().startswith("timecode"):
         return "CSV"
     return "ANSWERS" if keyframeface.is_answer(head) else "LINES"

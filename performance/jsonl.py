@@ -14,9 +14,13 @@ from pathlib import Path
 
 from .errors import FacescriptError
 from .model import MAX_SCRIPT, MAX_TEXT, Beat, Brief, Keyframe, Performance
+from .parsing import MAX_JSON_BYTES as MAX_LINE_BYTES
+from .parsing import is_whole, open_regular
+from .parsing import parse_object as parse_object
 from .pose import Pose
 
-MAX_LINE_BYTES = 8 << 20
+# Lines of a file: as many scripts as anybody performs at once, and few enough to count within a second.
+MAX_LINES = 1_000_000
 
 _LIMITS = {"script": MAX_SCRIPT, "background": MAX_TEXT, "emotion": MAX_TEXT, "id": 200}
 
@@ -32,59 +36,20 @@ def read_performances(path: Path) -> Iterator[Performance]:
 
 
 def _read(path: Path, parse):  # type: ignore[no-untyped-def]
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise FacescriptError(
-            "no_file", f"Cannot read {path}: {error.strerror}.", "Check the path and its permissions."
-        ) from error
-    with stream:
+    with open_regular(path) as stream:
         number = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
-            if not line.strip():
-                continue
             try:
+                if number > MAX_LINES:
+                    raise FacescriptError("large_file", f"The file has more than {MAX_LINES:,} lines.", "Split it.")
+                if not line.strip():
+                    continue
                 if len(line) > MAX_LINE_BYTES:
                     raise FacescriptError("bad_json", f"The line is longer than {MAX_LINE_BYTES >> 20} MiB.")
                 yield parse(parse_object(line))
             except FacescriptError as error:
                 raise FacescriptError(error.code, f"{path}, line {number}: {error.message}", error.hint) from error
-
-
-def parse_object(line: bytes | str) -> dict[str, object]:
-    """Parse one JSON object strictly: no NaN, no infinity, no doubled key. Raises FacescriptError (`bad_json`)."""
-    try:
-        text = line.decode("utf-8-sig") if isinstance(line, bytes) else line
-        found = STRICT.decode(text)
-    except UnicodeDecodeError as error:
-        raise FacescriptError("bad_json", f"This is not UTF-8 text (byte {error.start}).") from error
-    except json.JSONDecodeError as error:
-        raise FacescriptError("bad_json", f"This is not JSON: {error.msg} at column {error.colno}.") from error
-    except (RecursionError, ValueError) as error:
-        raise FacescriptError(
-            "bad_json", "This is not JSON: it is nested too deeply or holds a huge number."
-        ) from error
-    if not isinstance(found, dict):
-        raise FacescriptError("bad_json", f"Expected a JSON object, found {type(found).__name__}.")
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise FacescriptError("bad_json", f"{name} is not a finite number.")
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise FacescriptError("bad_json", f"The name {twice[:60]!r} is given twice.")
-    return found
-
-
-# Reads JSON without NaN, infinity and doubled keys, for which it raises FacescriptError.
-STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)
 
 
 def brief_from_dict(entry: Mapping[str, object]) -> Brief:
@@ -159,8 +124,8 @@ def _text(entry: Mapping[str, object], key: str, where: str = "") -> str:
         raise FacescriptError(
             "long_text", f"{where}{key!r} has {len(value)} characters; the limit is {limit}.", "Shorten or split it."
         )
-    if any("\ud800" <= char <= "\udfff" for char in value):
-        raise FacescriptError("bad_json", f"{where}{key!r} holds half a character (a lone surrogate).")
+    if not is_whole(value):
+        raise FacescriptError("bad_json", f"{where}{key!r} holds half a character (a lone surrogate) or a NUL.")
     return value
 
 

@@ -18,23 +18,30 @@ from typing import Any
 
 from .channels import INDEX
 from .errors import FacescriptError
-from .jsonl import MAX_LINE_BYTES, STRICT
 from .model import MAX_TEXT, Brief, Keyframe, Performance
+from .parsing import STRICT, check_text, check_value, read_text
 from .pose import Pose
 
 # Seconds between keyframes that say no times: KeyframeFace's converter puts one on each second (jsonl2csv.py).
 GAP = 1.0
 
-MAX_BYTES = 8 * MAX_LINE_BYTES
+# Some 10,000 keyframes: KeyframeFace writes each in 1.5 kB.
+MAX_BYTES = 16 << 20
 # Lists and objects within one another; an answer in a reply in a list has six.
 _DEPTH = 12
+# Brackets in the words around answers that begin no JSON, and how many times the text may be read for them: each has to
+# be tried.
+_MOST_FALSE, _MOST_OVER = 200, 3
+# As much of broken JSON as tells whether it was meant as an answer.
+_LOOK = 1 << 12
 
 _TIMES = ("t", "time", "seconds", "timestamp")
 _TEXTS = ("text", "description")
 _ANSWERS = ("response", "content", "answer", "output")
 _NAME = re.compile(r"key[ _-]?frame[ _-]*([a-z]+|\d+)", re.I)
-_SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:s|sec|seconds)?\s*", re.I)
-_ASKED = re.compile(r"^\s*-?\s*Keyframe (\w+): *(.*)$", re.M)
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(?:s|sec|seconds)?", re.I)
+# Written so that no two parts of it can share out the same blanks.
+_ASKED = re.compile(r"^[ \t]*(?:-[ \t]*)?Keyframe (\w{1,40}): *(.*)$", re.M)
 _BEGIN = re.compile(r'\{(?=\s*")|\[(?=\s*[\[{])')
 _SOME_CHANNEL = re.compile("|".join(INDEX), re.I)
 _CHANNELS = {name.lower() for name in INDEX}
@@ -77,18 +84,11 @@ def is_answer(text: str) -> bool:
 
 
 def read(path: Path, gap: float = GAP) -> list[Performance]:
-    """Read the performances of a file, as `parse` does. Raises FacescriptError (`no_file`, and what `parse` raises);
-    errors name the file and the line."""
+    """Read the performances of a file, as `parse` does. Raises FacescriptError (what `parsing.read_text`
+    and `parse` raise); errors name the file and the line."""
+    text = read_text(path, MAX_BYTES)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FacescriptError("no_file", f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
-    if len(data) > MAX_BYTES:
-        raise FacescriptError("bad_json", f"{path} is larger than {MAX_BYTES >> 20} MiB.", "Split the file.")
-    try:
-        return parse(data.decode("utf-8-sig"), gap)
-    except UnicodeDecodeError as error:
-        raise FacescriptError("bad_json", f"{path} is not UTF-8 text (byte {error.start}).") from error
+        return parse(text, gap)
     except FacescriptError as error:
         raise FacescriptError(
             error.code, f"{path}, {error.message[:1].lower()}{error.message[1:]}", error.hint
@@ -118,20 +118,23 @@ def parse(text: str, gap: float = GAP) -> list[Performance]:
 
 def _values(text: str) -> Iterator[tuple[int, Any]]:
     """The JSON objects and lists in a text, each with its line; words around them are passed over."""
-    place, line, counted = 0, 1, 0
+    check_text(text)
+    place, line, counted, tried, over = 0, 1, 0, 0, 0
     while match := _BEGIN.search(text, place):
         line, counted = line + text.count("\n", counted, match.start()), match.start()
         try:
             value, place = STRICT.raw_decode(text, match.start())
+            check_value(value, escaped="\\" in text)
         except json.JSONDecodeError as error:
-            if _is_meant(text[match.start() : error.pos]):
+            tried, over = tried + 1, over + error.pos - match.start()
+            hopeless = tried > _MOST_FALSE or over > _MOST_OVER * len(text)
+            if hopeless or _is_meant(text[match.start() : min(error.pos, match.start() + _LOOK)]):
                 what = f"Line {error.lineno}: This is not JSON: {error.msg} at column {error.colno}."
                 raise FacescriptError("bad_json", what, "An answer that is cut off has to be made again.") from error
             place = match.end()
             continue
-        except (RecursionError, ValueError) as error:
-            what = f"Line {line}: This is nested too deeply or holds a huge number."
-            raise FacescriptError("bad_json", what) from error
+        except RecursionError as error:
+            raise FacescriptError("bad_json", f"Line {line}: This is nested too deeply.") from error
         except FacescriptError as error:
             raise FacescriptError(error.code, f"Line {line}: {error.message}", error.hint) from error
         yield line, value
@@ -220,7 +223,7 @@ def _found(number: int, body: Mapping[str, Any], pose: Mapping[str, Any], asked:
 
 
 def _time(value: Any) -> float:
-    match = _SECONDS.fullmatch(value) if isinstance(value, str) else None
+    match = _SECONDS.fullmatch(value.strip()) if isinstance(value, str) else None
     if match:
         return float(match[1])
     if isinstance(value, bool) or not isinstance(value, (int, float)):

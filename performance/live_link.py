@@ -10,10 +10,13 @@ columns. A recording is `SLATE_TAKE_DEVICE.csv`; one with calibration has `_cal`
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -21,11 +24,15 @@ from . import timecodes
 from .angles import COLUMNS, AngleForm, scale, told
 from .channels import BLEND_SHAPES, CHANNELS, COUNT, HIGH, INDEX, LOW
 from .errors import FacescriptError
+from .parsing import open_regular
 from .pose import Array, Pose
 from .recording import Recording
 from .timecodes import Timecode
 
+# Nine hours at 60 frames a second; a row takes some 550 bytes, and a line nowhere near this limit.
 MAX_ROWS = 2_000_000
+MAX_BYTES = 1 << 30
+_MAX_LINE = 1 << 14
 
 # So far out of range, a value is no coefficient but something else, such as percent.
 _WILD = 1.0
@@ -58,8 +65,8 @@ def read(path: Path, fps: float | None = None, *, angles: AngleForm = "AUTO") ->
     calibration gives them, are brought into it; angles past what a pose can hold too. Left out, with a warning: rows
     without values (the face was lost), with the timecode of the row before, and a last line that is cut off. Missing
     channels are 0.
-    Raises FacescriptError: `no_file`; `bad_csv`, which names the line, for a file without channels, a bad timecode, one
-    that goes back, and values that are missing, no numbers, or far out of range.
+    Raises FacescriptError: `no_file`, `large_file`; `bad_csv`, which names the line, for a file without channels, a bad
+    timecode, one that goes back, and values that are missing, no numbers, or far out of range.
     """
     warnings: list[str] = []
     table = _Table.read(path, warnings)
@@ -96,56 +103,78 @@ class _Table:
 
     codes: list[Timecode]
     values: Array
-    lines: list[int]
+    lines: Sequence[int]
 
     @classmethod
     def read(cls, path: Path, warnings: list[str]) -> _Table:
         rows = _rows(path)
-        if not rows:
+        try:
+            return cls._read(path, rows, warnings)
+        finally:
+            rows.close()
+
+    @classmethod
+    def _read(cls, path: Path, rows: Iterator[tuple[int, list[str]]], warnings: list[str]) -> _Table:
+        _, header = next(rows, (0, None))
+        if header is None:
             raise FacescriptError("bad_csv", f"{path} is empty.", "Choose a Live Link Face recording.")
-        (_, header), *rest = rows
         columns = _columns(path, header, warnings)
-        codes, values, lines, lost = [], [], [], 0
+        codes: list[Timecode] = []
+        # Numbers as bytes: as lists, an hour of them would take gigabytes.
+        values, lines, lost = array("d"), array("l"), 0
         counted = len(header) > 1 and header[1].strip().lower() == "blendshapecount"
-        for line, row in rest:
+        for line, row, last in _with_last(rows):
             if counted and _is_lost(row):
                 lost += 1
                 continue
-            if line == rest[-1][0] and len(row) < len(header):
+            if last and len(row) < len(header):
                 warnings.append(f"Line {line} is cut off and was left out.")
                 continue
             codes.append(_code(path, line, row[0]))
-            values.append([_number(path, line, row, column, index) for column, index in columns.items()])
+            values.extend(_number(path, line, row, column, index) for column, index in columns.items())
             lines.append(line)
         if lost:
             warnings.append(f"{lost} rows have no values, as the face was not seen, and were left out.")
         if not codes:
             raise FacescriptError("bad_csv", f"{path} has no frames.", "Choose a Live Link Face recording.")
         whole = np.zeros((len(codes), COUNT))
-        whole[:, list(columns.values())] = values
+        whole[:, list(columns.values())] = np.frombuffer(values).reshape(len(codes), len(columns))
         _check(path, whole, lines)
         return cls(codes, whole, lines)
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def _rows(path: Path) -> Generator[tuple[int, list[str]], None, None]:
     """The rows that are not blank, with their lines; values by Excel in other languages (`;` and `0,5`) as well."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            head = stream.readline()
-            stream.seek(0)
+        with open_regular(path, MAX_BYTES) as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            head = text.readline(_MAX_LINE)
+            text.seek(0)
             delimiter = max(",;\t", key=head.count)
-            reader = csv.reader(stream, delimiter=delimiter)
-            rows = []
+            reader = csv.reader(_lines(text), delimiter=delimiter)
             for row in reader:
                 if reader.line_num > MAX_ROWS:
                     raise FacescriptError("bad_csv", f"The file has more than {MAX_ROWS} rows.", "Split the recording.")
                 if any(cell.strip() for cell in row):
-                    rows.append((reader.line_num, row if delimiter == "," else [c.replace(",", ".") for c in row]))
-            return rows
-    except OSError as error:
-        raise FacescriptError("no_file", f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+                    yield reader.line_num, row if delimiter == "," else [c.replace(",", ".") for c in row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise FacescriptError("bad_csv", f"{path} is not CSV text: {error}.") from error
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    while line := text.readline(_MAX_LINE + 1):
+        if len(line) > _MAX_LINE:
+            raise csv.Error(f"a line is longer than {_MAX_LINE} characters")
+        yield line
+
+
+def _with_last(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str], bool]]:
+    """The rows, each with whether it is the last one."""
+    before = next(rows, None)
+    while before is not None:
+        row = next(rows, None)
+        yield *before, row is None
+        before = row
 
 
 def _columns(path: Path, header: Sequence[str], warnings: list[str]) -> dict[int, int]:
@@ -198,6 +227,9 @@ def _number(path: Path, line: int, row: Sequence[str], column: int, index: int) 
         value = float(row[column])
     except (IndexError, ValueError):
         raise FacescriptError("bad_csv", f"{path}, line {line}: column {column + 1} is not a number.") from None
+    # Python reads 1_0 as 10.
+    if "_" in row[column]:
+        raise FacescriptError("bad_csv", f"{path}, line {line}: column {column + 1} is not a number.")
     if not math.isfinite(value):
         raise FacescriptError("bad_csv", f"{path}, line {line}: {CHANNELS[index].name} is {value}, no finite number.")
     return value

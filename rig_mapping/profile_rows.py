@@ -168,8 +168,7 @@ def _checked(table: Table) -> Table:
     for name in ("gain", "offset", "low", "high"):
         if name in table.data:
             table.number(name, -_FAR, _FAR)
-    if table.number("index", 0.0, 15.0) % 1.0:
-        raise table.error("needs a whole number in 'index'")
+    table.whole("index", 0, 15)
     return table
 
 

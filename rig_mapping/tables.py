@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..performance import FacescriptError
+from ..performance.parsing import parse_object, read_object
+
+# The longest profile takes 20 kB; one with a row for every number of a large rig, a megabyte.
+MAX_BYTES = 4 << 20
 
 
 class Table:
@@ -28,9 +31,19 @@ class Table:
     def load(cls, path: Path) -> Table:
         """Read a JSON file (UTF-8). Raises FacescriptError (`bad_table`) if it cannot be read or parsed."""
         try:
-            return cls(json.loads(path.read_text(encoding="utf-8")), path.name)
-        except (OSError, UnicodeDecodeError, ValueError) as cause:
-            raise FacescriptError("bad_table", f"{path} cannot be read: {cause}.", "Check the file.") from cause
+            return cls(read_object(path, MAX_BYTES), path.name)
+        except FacescriptError as cause:
+            raise FacescriptError("bad_table", cause.message, cause.hint or "Check the file.") from cause
+
+    @classmethod
+    def parse(cls, text: object, place: str) -> Table:
+        """Read JSON that is kept as text in a property. Raises FacescriptError (`bad_table`)."""
+        if not isinstance(text, str):
+            raise FacescriptError("bad_table", f"{place} is not text.")
+        try:
+            return cls(parse_object(text), place)
+        except FacescriptError as cause:
+            raise FacescriptError("bad_table", f"{place}: {cause.message}", cause.hint) from cause
 
     def error(self, what: str) -> FacescriptError:
         """An error about this table."""
@@ -78,6 +91,13 @@ class Table:
         if not isinstance(value, bool):
             raise self.error(f"needs true or false in {name!r}")
         return value
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        """A whole number in [low, high]."""
+        value = self.number(name, low, high)
+        if value % 1.0:
+            raise self.error(f"needs a whole number in {name!r}")
+        return int(value)
 
     def number(self, name: str, low: float, high: float) -> float:
         """A finite number in [low, high]."""

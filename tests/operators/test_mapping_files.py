@@ -77,7 +77,7 @@ def test_the_users_own_profiles_are_listed(face: Any, extension: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "bad.json cannot be read"),
+        ("{", "bad.json: This is not JSON"),
         ("[]", "bad.json is not an object"),
         ('{"id": "a", "name": "A", "source": "s"}', "bad.json has no field 'channels'"),
         ('{"id": "a", "name": "A", "source": "s", "channels": {"jaw": []}}', "unknown channel 'jaw'"),

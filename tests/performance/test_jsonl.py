@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import any_pose
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 
 
 @st.composite
@@ -71,7 +71,7 @@ def test_any_json_gives_a_performance_in_range_or_a_clear_error(entry: dict[str,
         ('{"script": 3}', "'script' is int, not a text"),
         ('{"keyframes": {}}', "not a list of objects"),
         ('{"keyframes": [{"t": "0", "text": "x"}]}', "Keyframe 1: 't' is not a number"),
-        ('{"keyframes": [{"t": 1e400, "text": "x"}]}', "inf seconds"),
+        ('{"keyframes": [{"t": 1e400, "text": "x"}]}', "1e400 is too large a number"),
         ('{"script": "\\ud800"}', "half a character"),
         ("[" * 100_000, "nested too deeply"),
     ],
