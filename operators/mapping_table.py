@@ -181,8 +181,8 @@ class FACESCRIPT_PG_map_row(bpy.types.PropertyGroup):
 
     @property
     def empty(self) -> bool:
-        """Whether it shows its channel with nothing yet."""
-        return self.object is None or not (self.name or self.kind == "TURN")
+        """Whether it shows its channel with nothing yet, or with a kind that Blender reads from no sound file."""
+        return self.object is None or self.kind not in KINDS or not (self.name or self.kind == "TURN")
 
     @property
     def gone(self) -> bool:
@@ -219,12 +219,12 @@ class FACESCRIPT_PG_map_row(bpy.types.PropertyGroup):
             kind=self.kind,
             object=ObjectRef.of(self.object),
             name=self.name,
-            index=self.index if self.kind != "KEY" else 0,
-            gain=_plain(self.gain),
-            offset=_plain(self.offset),
+            index=min(max(self.index, 0), 15) if self.kind != "KEY" else 0,
+            gain=_within(self.gain, 1000.0),
+            offset=_within(self.offset, 1000.0),
             low=_plain(self.low) if self.limited and self.low > -FAR else -math.inf,
             high=max(_plain(self.low), _plain(self.high)) if self.limited and self.high < FAR else math.inf,
-            confidence=_plain(self.confidence),
+            confidence=_within(self.confidence, 1.0),
             by_hand=self.by_hand,
         )
 
@@ -296,6 +296,12 @@ class FACESCRIPT_PG_mapping(bpy.types.PropertyGroup):
 def _plain(value: float) -> float:
     """The shortest decimal that single precision keeps as this: 0.7 rather than 0.699999988."""
     return float(str(np.float32(value)))
+
+
+def _within(value: float, end: float) -> float:
+    """The number within -end and end, 0 if it is none: Blender keeps to a property's limits when it is set, but takes
+    what a file says."""
+    return min(max(_plain(value), -end), end) if math.isfinite(value) else 0.0
 
 
 def of_face(face: Any) -> Any:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -28,12 +28,15 @@ from .keys import Record
 from .records import Address
 from .steps import Steps, finish
 from .styles import get
+from .tables import Table
 from .targets import Target
 from .tracks import Track, datablocks, properties, rotation_place, track_steps
 
 PROPERTY = "facescript_recording"
 
 _ALL = tuple(channel.name for channel in CHANNELS)
+# Seconds since midnight: a timecode has at most 999 hours, and may go on past midnight.
+_LONGEST = 1e7
 # The share of a turn's bound that each of its numbers has: their errors add up in a coefficient.
 _TURN = 0.5
 # Tracks that are worked out in one step.
@@ -138,10 +141,20 @@ def source_of(target: Target) -> Source | None:
     """The recording that the face's keys came from, as far as it is known. Raises FacescriptError (`target_gone`)."""
     for place in _places(target):
         try:
-            return Source(**json.loads(place.action.get(PROPERTY, "")))
-        except (TypeError, ValueError):
+            return _source(Table.parse(place.action.get(PROPERTY), PROPERTY))
+        except FacescriptError:
             continue
     return None
+
+
+def _source(table: Table) -> Source:
+    """A recording as it is kept. Raises FacescriptError (`bad_table`)."""
+    table.only("name", "rate", "start", "frame", "angles")
+    angles = table.text("angles")
+    if angles not in get_args(AngleForm):
+        raise table.error(f"has unknown 'angles' {angles[:20]!r}")
+    rate, start = table.number("rate", 1e-3, 1e4), table.number("start", 0.0, _LONGEST)
+    return Source(table.text("name"), rate, start, table.number("frame", -MAX_FRAME, MAX_FRAME), angles)  # type: ignore[arg-type]
 
 
 def span(target: Target) -> tuple[float, float] | None:

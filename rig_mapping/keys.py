@@ -8,6 +8,7 @@ ours, and goes when a performance is written anew; one that was changed, moved o
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,11 +53,14 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Any) -> Record:
-        """Read `to_json`'s form. Raises KeyError, TypeError, ValueError or OverflowError for anything else."""
+        """Read `to_json`'s form. Raises KeyError, TypeError or ValueError for anything else."""
         frames, values = (_unpacked(data[name]) for name in "fv")
-        if frames.shape != values.shape:
-            raise ValueError("a record's frames and values do not fit")
-        return cls(frames, values * _UNIT, bool(data["m"]), float(data["b"]))
+        if frames.shape != values.shape or (np.diff(frames) <= 0).any():
+            raise ValueError("a record's frames and values do not fit, or its frames do not rise")
+        before = data["b"]
+        if isinstance(before, bool) or not isinstance(before, (int, float)) or not math.isfinite(before):
+            raise ValueError("a record's value from before is not a finite number")
+        return cls(frames, values * _UNIT, bool(data["m"]), float(before))
 
 
 def _packed(numbers: npt.NDArray[Any]) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
@@ -11,12 +12,17 @@ from typing import Any
 import bpy
 from mathutils import Quaternion
 
+from ..performance import FacescriptError
 from . import blender_api as api
 from .life import FULL, Amounts
 from .records import Address
 from .references import default_of
+from .tables import Table
 
 PROPERTY = "facescript_life"
+# How Blender blends an action with what is below it.
+_BLENDS = ("REPLACE", "COMBINE", "ADD", "SUBTRACT", "MULTIPLY")
+_FAR = 1e6
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,29 @@ def load(datablock: Any) -> LifeRecord | None:
     if track is None:
         return None
     try:
-        data = json.loads(actions(track)[0][PROPERTY])
-        start, end, seed = (int(data[name]) for name in ("start", "end", "seed"))
-        take = Take(start, end, seed, Amounts(*(min(max(float(share), 0.0), 1.0) for share in data["amounts"])))
-        before = {(str(path), int(index)): float(value) for path, index, value in data["before"]}
-        return LifeRecord(take, str(data["blend"]), bool(data["made"]), float(data["default"]), before)
-    except (TypeError, ValueError, KeyError):
+        return _parse(actions(track)[0][PROPERTY])
+    except (FacescriptError, TypeError, ValueError):
         return LifeRecord()
+
+
+def _parse(text: Any) -> LifeRecord:
+    """Read what `save` writes. Raises FacescriptError, TypeError or ValueError for anything else."""
+    table = Table.parse(text, PROPERTY)
+    table.only("start", "end", "seed", "amounts", "blend", "made", "default", "before")
+    start, end, seed = (table.whole(name, -(2**31), 2**31 - 1) for name in ("start", "end", "seed"))
+    amounts = [_finite(share) for share in table.data["amounts"]]
+    before = {(str(path), int(index)): _finite(value) for path, index, value in table.data["before"]}
+    blend = table.text("blend")
+    if blend not in _BLENDS:
+        raise table.error(f"has an unknown 'blend' {blend[:20]!r}")
+    take = Take(start, end, seed, Amounts(*(min(max(share, 0.0), 1.0) for share in amounts)))
+    return LifeRecord(take, blend, table.flag("made"), table.number("default", -_FAR, _FAR), before)
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return float(value)
 
 
 def save(action: Any, record: LifeRecord) -> None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from ..performance import FacescriptError
 from .blender_api import Place
 from .keys import Record
+from .tables import Table
 
 PROPERTY = "facescript_keys"
 VERSION = 2
@@ -37,15 +39,16 @@ def _read_all(action: Any) -> dict[str, Any]:
     """The action's records by slot; an unreadable property counts as none: then all keys are the animator's."""
     try:
         return dict(_slots(action.get(PROPERTY, "{}")))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    # TypeError: a property that is no text and cannot be looked up.
+    except (FacescriptError, TypeError):
         return {}
 
 
 @lru_cache(maxsize=8)
 def _slots(text: str) -> dict[str, Any]:
     """What the property's text holds; the same text is looked at many times."""
-    data = json.loads(text)
-    return dict(data["slots"]) if data.get("version") == VERSION else {}
+    table = Table.parse(text, PROPERTY)
+    return table.table("slots").data if table.data.get("version") == VERSION else {}
 
 
 def load(place: Place | None) -> SlotRecord:
@@ -58,7 +61,7 @@ def load(place: Place | None) -> SlotRecord:
     try:
         curves = {(str(path), int(index)): Record.from_json(row) for path, index, row in data["curves"]}
         return SlotRecord(str(data["action"]), bool(data["slot"]), curves)
-    except (TypeError, ValueError, KeyError, OverflowError):
+    except (TypeError, ValueError, KeyError):
         return SlotRecord()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 
 from ..performance import CHANNELS, FacescriptError
+from ..performance.parsing import parse_json
 from . import blender_api as api
 from . import curve_data, planning, records, renames, timeline
 from .journal import Journal
@@ -172,8 +173,9 @@ def _names(block: Any) -> list[str]:
 def _renamed(action: Any, block: Any) -> dict[str, str]:
     """The names that are others now, and those: the one in the same place, if none came or went."""
     try:
-        old = [str(name) for name in json.loads(action.get(_NAMES, "[]"))]
-    except (TypeError, ValueError):
+        old = [str(name) for name in parse_json(action.get(_NAMES, "[]"))]
+    # AttributeError, TypeError: a property that is no text, or no list in it.
+    except (FacescriptError, AttributeError, TypeError):
         return {}
     now = _names(block)
     if len(old) != len(now):

@@ -78,7 +78,7 @@ def test_the_users_own_profiles_are_listed(face: Any, extension: Any) -> None:
     ("text", "message"),
     [
         ("{", "bad.json: This is not JSON"),
-        ("[]", "bad.json is not an object"),
+        ("[]", "Expected a JSON object, found list"),
         ('{"id": "a", "name": "A", "source": "s"}', "bad.json has no field 'channels'"),
         ('{"id": "a", "name": "A", "source": "s", "channels": {"jaw": []}}', "unknown channel 'jaw'"),
         (
