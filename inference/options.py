@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from ..performance import FacescriptError
 
-BACKENDS = ("embedded", "local")
+BACKENDS = ("embedded", "local", "server")
 QUANTIZATION_CHOICES = ("auto", "nf4", "int8", "bf16", "fp32", "none")
 
 # The folder of the embedded model among the runtime's models.
@@ -17,7 +17,8 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """The backend, and for a local model its folder, a LoRA folder ("" for none), and how it is quantized.
+    """The backend; for a local model its folder, a LoRA folder ("" for none), and how it is quantized; for a server
+    its address, the name of a model there ("" for its only one), and a key ("" for none), which no text shows.
 
     `quantization` is one of `QUANTIZATION_CHOICES`: `auto` is what a measurement on this machine chose at set-up,
     `none` keeps the weights' own precision. Raises FacescriptError (`bad_option`) for other words.
@@ -27,6 +28,8 @@ class ModelOptions:
     model: str = ""
     adapter: str = ""
     quantization: str = "auto"
+    address: str = ""
+    key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         _one_of("backend", self.backend, BACKENDS)

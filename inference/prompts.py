@@ -7,7 +7,7 @@ keyframe, each with the whole sequence of descriptions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..performance import CHANNELS, Pose
 
@@ -106,3 +106,52 @@ def planner_scene(script: str, background: str, emotion: str) -> str:
 def planner_moment(moment: str) -> str:
     """The line that asks for the description of one moment."""
     return f"Moment: {moment}\nFace:"
+
+
+def planner_messages(scene: str, moments: Sequence[str]) -> Messages:
+    """The conversation that asks for the descriptions of several moments as one JSON object.
+
+    `scene` is the planner's prompt so far: the task, worked examples and the scene.
+    """
+    asked = "".join(f"Moment {number}: {moment}\n" for number, moment in enumerate(moments, start=1))
+    form = ", ".join(f'"{name}": "..."' for name in moment_names(len(moments)))
+    task = f"Task Instruction: Write the face of each of these moments. Return strict JSON only in the form {{{form}}}."
+    return [{"role": "user", "content": f"{scene}{asked}\n{task}"}]
+
+
+def moment_names(count: int) -> tuple[str, ...]:
+    """The names of moments in the planner's JSON."""
+    return tuple(f"moment_{number}" for number in range(1, count + 1))
+
+
+def planner_schema(count: int) -> dict[str, object]:
+    """The JSON schema of the planner's answer for so many moments."""
+    return _object_of({name: {"type": "string"} for name in moment_names(count)})
+
+
+def poser_schema(index: int) -> dict[str, object]:
+    """The JSON schema of KeyframeFace's answer for keyframe `index`: 61 channels, each a tenth within its range.
+
+    The tenths are listed, since most servers' grammars know no limits of numbers that are not whole.
+    """
+    values = {
+        name: {"type": "number", "enum": [float(text) for text in value_texts(is_angle)]}
+        for name, is_angle in (("shape", False), ("angle", True))
+    }
+    channels = {c.pascal: {"$ref": f"#/$defs/{'angle' if c.is_angle else 'shape'}"} for c in CHANNELS}
+    keyframe = f"Keyframe_{ordinal(index).lower()}"
+    return _object_of({keyframe: _object_of(channels)}) | {"$defs": values}
+
+
+def _object_of(properties: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def repair(why: str) -> str:
+    """The turn that asks once more, after an answer that cannot be used."""
+    return f"That answer cannot be used: {why} Answer once more, with nothing but the strict JSON that was asked for."

@@ -23,7 +23,8 @@ from torch.nn import functional
 
 from ..inference.examples import Examples
 from ..inference.options import EMBEDDED_MODEL
-from ..inference.worker.backends import Backend, LocalBackend
+from ..inference.worker.backends import Backend
+from ..inference.worker.local_backend import LocalBackend
 from ..inference.worker.local_model import load
 from ..performance import CHANNELS, Performance, Pose
 from ..performance.channels import COUNT, HIGH, LOW

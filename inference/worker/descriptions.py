@@ -97,14 +97,6 @@ class LineWriter:
         return " ".join(self._local.tokenizer.decode(tokens, skip_special_tokens=True).split())
 
 
-def repeats_itself(line: str) -> bool:
-    """Whether a line is stuck, as small models are at times: the same three words twice, or one word all over."""
-    words = [word.strip(".,;:!?\"'").lower() for word in line.split()]
-    triples = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
-    often = max((words.count(word) for word in set(words)), default=0)
-    return len(set(triples)) < len(triples) or (often >= 4 and often > 0.25 * len(words))
-
-
 def _draw(scores: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     chances, order = torch.softmax(scores / TEMPERATURE, dim=-1).sort(descending=True)
     chances[chances.cumsum(dim=-1) - chances > TOP_P] = 0.0

@@ -3,9 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("torch")
-
-from facescript.inference.worker.descriptions import repeats_itself
+from facescript.inference.worker.prompted import repeats_itself
 
 
 @pytest.mark.parametrize(

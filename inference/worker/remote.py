@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A model on a server that the user runs: structured output, then strict parsing, one repair attempt, a clear error.
+
+Nothing of torch is needed here. What the server answers is text from outside: it becomes a pose, or a line that
+describes a face, or an error that does not quote it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from ...performance import Brief, FacescriptError, Pose, jsonl
+from .. import prompts
+from ..chat import ChatServer, Wanted
+from ..examples import Examples
+from ..exchange import Limits
+from ..options import ModelOptions
+from .asks import Ask
+from .prompted import Check, Near, PromptedModel, worked_pose
+
+Found = TypeVar("Found")
+
+# Tokens of an answer. A pose has 61 names and numbers, some 700 tokens; thoughts before it are paid for too.
+_POSE_TOKENS = 2048
+_LINE_TOKENS = 160
+# As the local models' planner draws its words.
+_TEMPERATURE = 0.6
+# Characters of a description; longer ones are no line any more.
+_LONGEST_LINE = 400
+# Of an answer that cannot be used, what the model is shown again.
+_SHOWN = 4000
+# What models that think write before their answer.
+_THOUGHTS = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.S)
+
+
+class ServerBackend(PromptedModel):
+    """Asks one model of a server. Raises what `ChatServer` raises."""
+
+    # A few moments together: each is written in the light of the others, and small models keep to the form.
+    batch = 8
+
+    def __init__(self, options: ModelOptions, examples: Examples, limits: Limits | None = None) -> None:
+        super().__init__(examples)
+        self._server = ChatServer(options, limits)
+
+    @property
+    def label(self) -> str:
+        """The model's name, without the server's: it is kept with the performance."""
+        return f"{self._server.model} (server)"
+
+    def write(self, scene: str, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
+        """All lines in one answer."""
+        messages = prompts.planner_messages(scene, [_moment(ask) for ask in asks])
+        count = len(asks)
+        schema = prompts.planner_schema(count)
+        wanted = Wanted("descriptions", schema, _LINE_TOKENS * (count + 1), _TEMPERATURE, seed % 2**31)
+        yield from enumerate(self._asked(messages, wanted, lambda text: read_lines(text, count), check))
+
+    def answer(self, brief: Brief, descriptions: Sequence[str], place: int, near: Near, check: Check) -> Pose:
+        """One answer in KeyframeFace's form, after a worked example."""
+        messages = prompts.poser_messages(descriptions, brief.background, brief.emotion, place, worked_pose(near))
+        return self._asked(messages, Wanted("keyframe", prompts.poser_schema(place), _POSE_TOKENS), read_pose, check)
+
+    def _asked(self, messages: prompts.Messages, wanted: Wanted, read: Callable[[str], Found], check: Check) -> Found:
+        said = self._server.complete(messages, wanted, check)
+        try:
+            return read(said)
+        except FacescriptError as error:
+            turns = [
+                {"role": "assistant", "content": said[:_SHOWN] or "{}"},
+                {"role": "user", "content": prompts.repair(error.message)},
+            ]
+        said = self._server.complete([*messages, *turns], wanted, check)
+        try:
+            return read(said)
+        except FacescriptError as error:
+            raise _unusable(self._server, error) from None
+
+
+def _unusable(server: ChatServer, error: FacescriptError) -> FacescriptError:
+    why = "is no JSON" if error.code == "bad_json" else "is JSON of another form, or has values out of range"
+    what = f"{server.model} at {server.host} was asked twice, and its answer {why}."
+    return FacescriptError("server_answer", what, "Choose a larger model, or a server that keeps to a JSON schema.")
+
+
+def read_pose(text: str) -> Pose:
+    """The pose of an answer, `{"Keyframe_one": {channel: value}}` or the channels alone.
+
+    Raises FacescriptError: `bad_json`, and `bad_pose` for several keyframes, none, unknown or doubled channels, and
+    values that are not numbers in range.
+    """
+    found = _object(text)
+    parts = [value for value in found.values() if isinstance(value, Mapping)]
+    if parts and len(found) > 1:
+        raise FacescriptError("bad_pose", "The answer holds more than one keyframe.")
+    channels = parts[0] if parts else found
+    if not channels:
+        raise FacescriptError("bad_pose", "The answer holds no channel.")
+    return Pose.from_dict(channels)
+
+
+def read_lines(text: str, count: int) -> list[str]:
+    """The descriptions of an answer to `prompts.planner_messages`, each as one plain line; "" for one that is too long.
+
+    Raises FacescriptError: `bad_json`, and `bad_lines` if other moments are described than those asked for.
+    """
+    found = _object(text)
+    names = prompts.moment_names(count)
+    if set(found) != set(names) or not all(isinstance(value, str) for value in found.values()):
+        raise FacescriptError("bad_lines", f"Expected the {count} texts {names[0]} to {names[-1]}, and nothing else.")
+    return [_line(str(found[name])) for name in names]
+
+
+def _line(text: str) -> str:
+    line = "".join(char for char in " ".join(text.split()) if char.isprintable())
+    return line if len(line) <= _LONGEST_LINE else ""
+
+
+def _object(text: str) -> dict[str, object]:
+    """The JSON object in an answer, whatever thoughts and words are around it."""
+    text = _THOUGHTS.sub("", text)
+    begin, end = text.find("{"), text.rfind("}")
+    if begin < 0 or end < begin:
+        raise FacescriptError("bad_json", "There is no JSON object in it.")
+    return jsonl.parse_object(text[begin : end + 1])
+
+
+def _moment(ask: Ask) -> str:
+    return ask.words if ask.parts == 1 else f"{ask.words} ({ask.part + 1} of {ask.parts})"
