@@ -127,8 +127,10 @@ def _judge_next(stage: Stage, outcome: Outcome, real: bool) -> Moves:
     stage.put_back()
     stage.use(stage.usual(real))
     stage.preferences.backend = "embedded"
+    users = stage.users_before
     if FACE not in stage.bpy.data.objects or stage.reload:
         stage.set_scene()
+        users = stage.users_in_file
     stage.choose(FACE)
     begin = time.monotonic()
     try:
@@ -142,7 +144,7 @@ def _judge_next(stage: Stage, outcome: Outcome, real: bool) -> Moves:
         outcome.misses.append(f"the next Generate made {len(beats)} beats")
     outcome.next = f"works ({'real model' if real else 'toy model'}, {time.monotonic() - begin:.1f} s)"
     now = stage.users_keys()
-    lost = [name for name, rows in stage.users_before.items() if now.get(name) != rows]
+    lost = [name for name, rows in users.items() if now.get(name) != rows]
     allowed = stage.changed_by_user
     lost = [name for name in lost if not any(part in name for part in allowed)]
     if lost:

@@ -38,6 +38,7 @@ def face_is_renamed(stage: Stage) -> Moves:
     """The face gets another name while beats come."""
     yield from _begin(stage)
     stage.face.name = "Somebody else"
+    stage.reload = True
     yield from _end(stage)
 
 
@@ -78,7 +79,7 @@ def shape_key_is_renamed(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault("absolute_keys", *_GONE)
+@fault(UNHARMED, "absolute_keys", *_GONE)
 def shape_keys_become_absolute(stage: Stage) -> Moves:
     """Relative is turned off for the face's shape keys while beats come."""
     yield from _begin(stage)

@@ -98,6 +98,7 @@ class Stage:
         self.skipped = ""
         self.keys_before: Keys = {}
         self.users_before: Keys = {}
+        self.users_in_file: Keys = {}
         # Parts of the names of curves that the fault itself changes, as the user.
         self.changed_by_user: list[str] = []
         # Whether the file is opened again before the next Generate: its face is not what it was.
@@ -161,6 +162,7 @@ class Stage:
             shutil.copyfile(path, here)
         self.bpy.ops.wm.open_mainfile(filepath=str(here), load_ui=False)
         self.choose(FACE)
+        self.users_in_file = self.users_keys()
 
     def choose(self, name: str) -> None:
         """Make an object the active one, and the only one that is selected."""

@@ -39,7 +39,7 @@ def line_without_end(stage: Stage) -> Moves:
     assert memory() - before < 50.0, "all of it was read"
 
 
-@fault(UNHARMED)
+@fault(UNHARMED, within=30.0)
 def flood_of_warnings(stage: Stage) -> Moves:
     """50 MB of warnings on the worker's standard error."""
     yield from stage.perform("FloodsErrors")
