@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -16,15 +18,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..performance import Beat, Brief, FacescriptError, Keyframe, Performance
-from . import protocol
+from ..performance.model import MAX_KEYFRAMES
+from . import deaths, protocol, update
 from .options import ModelOptions
-from .protocol import BeatFound, Cancelled, Done, Event, Failed, KeyframeMade, Request
+from .protocol import Alive, BeatFound, Cancelled, Done, Event, Failed, KeyframeMade, Ready, Request
+from .pulse import Pulse
 
 START = Path(__file__).with_name("start.py")
 MAX_EVENT_BYTES = 1 << 20
+# Events that nobody has taken yet: more than the longest performance has are no answer to anything.
+MAX_WAITING = 5 * MAX_KEYFRAMES
 # How long a worker that has closed its output may take to end, in seconds.
 _LAST_BREATH = 5.0
-_HINT = "Generate again; if it happens again, run Set Up in the preferences."
+# How often it is looked whether a worker hangs, and the most that one look counts for, in seconds: where this process
+# itself stood still (a laptop that slept, a long render), the worker was not silent that long.
+_GLANCE, _MOST = 0.5, 1.0
+# Set this in the environment to see on the console what the worker prints, which may have parts of a script in it.
+DEBUG = "FACESCRIPT_DEBUG"
 
 if sys.platform == "win32":
     # No console window.
@@ -37,23 +47,32 @@ def worker_command(python: Path, models: Path) -> list[str]:
     """The command line that starts a worker with a runtime's Python and models folder."""
     # -I keeps the user's own site-packages and the current folder off Python's path.
     # -X utf8, since -I also ignores PYTHONUTF8.
-    return [str(python), "-I", "-X", "utf8", str(START), "worker", "--models", str(models)]
+    start = [str(python), "-I", "-X", "utf8", str(START)]
+    return [*start, "worker", "--models", str(models), "--parent", str(os.getpid())]
 
 
 class WorkerClient:
     """One worker process and the requests sent to it.
 
-    Nothing here waits but `wait` and `close`: threads of its own write to the worker and read from it. A worker
-    that ends by itself shows up as a `Failed` event with the id 0; one that says something that is not an event
-    is killed, and shows up in the same way, once.
+    Nothing here waits but `wait` and `close`: threads of its own write to the worker, read from it, and watch it. A
+    worker that ends by itself, that hangs, or that says something that is not an event or that nobody asked for, is
+    ended with all that it started, and shows up as one `Failed` event with the id 0.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the worker. Raises FacescriptError (`updated`, `no_worker`)."""
         self._events: queue.Queue[Event] = queue.Queue()
         self._last_words: deque[str] = deque(maxlen=30)
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._next = 1
+        self._open: set[int] = set()
+        self._ready = False
+        self._pulse = Pulse()
+        self._verdict: FacescriptError | None = None
         self._closing = False
+        self._ended = threading.Event()
+        self._kills = deaths.memory_kills()
+        update.check()
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -62,6 +81,8 @@ class WorkerClient:
                 stderr=subprocess.PIPE,
                 env=dict(environment),
                 creationflags=_FLAGS,
+                # A group of its own, which can be ended whole.
+                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
@@ -69,16 +90,19 @@ class WorkerClient:
                 "no_worker", f"The worker cannot be started ({command[0]}: {why}).", "Run Set Up."
             ) from error
         self._errors = threading.Thread(target=self._read_errors, daemon=True, name="facescript-errors")
-        self._reader = threading.Thread(target=self._read_events, daemon=True, name="facescript-events")
-        self._writer = threading.Thread(target=self._write_requests, daemon=True, name="facescript-requests")
-        self._threads = (self._errors, self._reader, self._writer)
+        self._threads = (
+            self._errors,
+            threading.Thread(target=self._read_events, daemon=True, name="facescript-events"),
+            threading.Thread(target=self._write_requests, daemon=True, name="facescript-requests"),
+            threading.Thread(target=self._watch, daemon=True, name="facescript-watch"),
+        )
         for thread in self._threads:
             thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+        """Whether the process runs and is not about to be ended."""
+        return self._verdict is None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -96,13 +120,16 @@ class WorkerClient:
     ) -> int:
         """Send a request for work, as `protocol` tells of them; the id that its events carry.
 
-        Raises FacescriptError at once for what the worker would refuse to read, and (`worker_died`) if it has ended.
+        Raises FacescriptError at once for what the worker would refuse to read, and if it has ended (`worker_died`) or
+        is of another version by now (`updated`).
         """
+        update.check()
         if not self.alive:
-            raise FacescriptError("worker_died", "The worker has ended.", _HINT)
+            raise FacescriptError("worker_died", "The worker has ended.", deaths.AGAIN)
         line = protocol.request_to_line(Request(self._next, kind, brief, options, seed, at, count))
         protocol.parse_request(line)
         number, self._next = self._next, self._next + 1
+        self._open.add(number)
         self._requests.put(line.encode())
         return number
 
@@ -138,25 +165,51 @@ class WorkerClient:
             try:
                 event = self._events.get(timeout=timeout)
             except queue.Empty:
-                raise FacescriptError("timeout", f"The worker said nothing for {timeout:.0f} seconds.", _HINT) from None
-            if isinstance(event, protocol.Ready) or event.id not in (0, number):
+                what = f"The worker said nothing for {timeout:.0f} seconds."
+                raise FacescriptError("timeout", what, deaths.AGAIN) from None
+            if isinstance(event, (Ready, Alive)) or event.id not in (0, number):
                 continue
             yield event
             if isinstance(event, (Done, Cancelled, Failed)):
                 return
 
     def close(self, patience: float = 2.0) -> None:
-        """End the worker: ask, then kill after `patience` seconds. Safe to call twice."""
+        """End the worker: ask, then kill after `patience` seconds. Safe to call twice, and from any thread."""
         self._closing = True
         self._requests.put(protocol.request_to_line(Request(0, "shutdown")).encode())
         self._requests.put(None)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10.0)
+        self._kill()
         for thread in self._threads:
             thread.join(2.0)
+
+    def _kill(self) -> None:
+        """End the worker and all that it started, at once; nothing if that was done: its number may be another's."""
+        if self._ended.is_set():
+            return
+        _kill_group(self._process)
+        # One that waits for a disk ends when the disk has answered.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(10.0)
+
+    def _condemn(self, error: FacescriptError) -> None:
+        """End the worker for a reason, of which the thread that reads its events will tell."""
+        self._verdict = self._verdict or error
+        self._kill()
+
+    def _watch(self) -> None:
+        before = time.monotonic()
+        while not self._ended.wait(_GLANCE):
+            if self._process.poll() is not None:
+                # What it has started holds on to the pipe.
+                _kill_group(self._process)
+            now = time.monotonic()
+            why = self._pulse.wait(min(now - before, _MOST), bool(self._open))
+            before = now
+            if why and not self._closing:
+                self._condemn(FacescriptError("worker_hung", f"The worker {why}, and was ended.", deaths.AGAIN))
+                return
 
     def _write_requests(self) -> None:
         stream = self._process.stdin
@@ -171,20 +224,50 @@ class WorkerClient:
         stream = self._process.stdout
         assert stream
         with stream:
-            while line := stream.readline(MAX_EVENT_BYTES + 1):
-                try:
-                    self._events.put(_event(line))
-                except FacescriptError as error:
-                    # What else it says cannot be trusted either.
-                    self._process.kill()
-                    self._process.wait()
-                    self._events.put(Failed(0, error))
-                    break
-            else:
-                if not self._closing:
-                    self._events.put(Failed(0, self._death()))
+            try:
+                while line := stream.readline(MAX_EVENT_BYTES + 1):
+                    self._hear(line)
+            except FacescriptError as error:
+                # What else it says cannot be trusted either.
+                self._condemn(error)
+            if not self._closing:
+                self._verdict = self._verdict or self._death()
+                self._events.put(Failed(0, self._verdict))
+            # What it has started goes with it, and lets the thread that reads errors end.
+            self._kill()
+        self._ended.set()
         # Ends the writing thread too.
         self._requests.put(None)
+
+    def _hear(self, line: bytes) -> None:
+        """Take in one line. Raises FacescriptError (`bad_answer`, `updated`) if it cannot be."""
+        if len(line) > MAX_EVENT_BYTES:
+            raise _bad(f"The worker answered with a line of more than {MAX_EVENT_BYTES >> 20} MiB.")
+        event = protocol.parse_event(line)
+        self._pulse.hear()
+        if isinstance(event, Ready) == self._ready:
+            raise _bad("The worker did not introduce itself, or did so twice.")
+        match event:
+            case Ready(spoken, version):
+                if (spoken, version) != (protocol.PROTOCOL, update.VERSION):
+                    raise update.updated()
+                self._ready = True
+                return
+            case Alive():
+                self._pulse.feel(event)
+                return
+            case Failed(0, _):
+                self._open.clear()
+            case _ if event.id >= self._next:
+                raise _bad(f"The worker spoke of request {event.id}, which nobody made.")
+            case _ if event.id not in self._open:
+                # Late: nobody waits for it any more.
+                return
+            case Done() | Cancelled() | Failed():
+                self._open.discard(event.id)
+        if self._events.qsize() >= MAX_WAITING:
+            raise _bad("The worker never stops talking.")
+        self._events.put(event)
 
     def _read_errors(self) -> None:
         stream = self._process.stderr
@@ -193,35 +276,43 @@ class WorkerClient:
             while line := stream.readline(8192):
                 if words := line.decode("utf-8", "replace").strip():
                     self._last_words.append(words)
+                    if DEBUG in os.environ:
+                        print(f"Facescript's worker: {words}", file=sys.stderr, flush=True)
 
     def _death(self) -> FacescriptError:
-        try:
-            ended = f"ended by itself (status {self._process.wait(_LAST_BREATH)})"
-        except subprocess.TimeoutExpired:
-            ended = "closed its output"
-            self._process.kill()
-            self._process.wait()
+        status: int | None = None
+        with suppress(subprocess.TimeoutExpired):
+            status = self._process.wait(_LAST_BREATH)
+        _kill_group(self._process)
         # What it printed last may still be on its way.
         self._errors.join(0.5)
-        words = protocol.plain(self._last_words[-1])[:300] if self._last_words else "it said nothing"
-        return FacescriptError("worker_died", f"The worker {ended}: {words.rstrip('.')}.", _HINT)
+        return deaths.told(status, self._last_words, self._ready, deaths.memory_kills() > self._kills)
 
 
-def _event(line: bytes) -> Event:
-    if len(line) > MAX_EVENT_BYTES:
-        limit = MAX_EVENT_BYTES >> 20
-        raise FacescriptError("bad_answer", f"The worker answered with a line of more than {limit} MiB.", _HINT)
-    event = protocol.parse_event(line)
-    if isinstance(event, protocol.Ready) and event.protocol != protocol.PROTOCOL:
-        raise FacescriptError("bad_answer", f"The worker speaks protocol {event.protocol}.", "Restart Blender.")
-    return event
+def _bad(what: str) -> FacescriptError:
+    return FacescriptError("bad_answer", what, deaths.AGAIN)
+
+
+if sys.platform == "win32":
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+
+else:
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        # The group outlives the worker if something that it started does.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class Collector:
     """Gathers one request's events into keyframes, and these into a performance."""
 
-    def __init__(self, brief: Brief) -> None:
+    def __init__(self, brief: Brief, expected: range = range(1, MAX_KEYFRAMES + 1)) -> None:
+        """`expected`: how many keyframes may come."""
         self._brief = brief
+        self._expected = expected
         self.beats: dict[int, Beat] = {}
         self.keyframes: dict[int, Keyframe] = {}
         self.count = 0
@@ -229,16 +320,28 @@ class Collector:
         self.message = ""
         self.label = ""
 
+    @classmethod
+    def of(cls, kind: str, brief: Brief, at: Sequence[int] = (), count: int = 0) -> Collector:
+        """For a request of a kind, as `protocol` tells of them."""
+        beats = len(brief.beats)
+        whole = {"pose": beats, "pose_each": beats, "pose_some": len(at)}
+        if kind in whole:
+            return cls(brief, range(whole[kind], whole[kind] + 1))
+        return cls(brief, range(1, count + 1)) if kind == "alternatives" else cls(brief)
+
     def add(self, event: Event) -> None:
-        """Take in one event. Raises its error for `Failed`, and `bad_answer` if the number of beats changes."""
+        """Take in one event. Raises its error for `Failed`, and `bad_answer` for what cannot be part of one answer: a
+        number of beats that changes or was not asked for, one beat or keyframe twice."""
         match event:
             case protocol.Progress(_, fraction, message):
                 self.fraction, self.message = fraction, message
             case BeatFound(_, index, count, beat):
                 self._expect(count)
+                self._once(index, self.beats)
                 self.beats[index] = beat
             case KeyframeMade(_, index, count, keyframe):
                 self._expect(count)
+                self._once(index, self.keyframes)
                 self.keyframes[index] = keyframe
             case Done(_, label):
                 self.label, self.fraction = label, 1.0
@@ -247,8 +350,14 @@ class Collector:
 
     def _expect(self, count: int) -> None:
         if self.count not in (0, count):
-            raise FacescriptError("bad_answer", f"The worker spoke of {self.count} beats, then of {count}.", _HINT)
+            raise _bad(f"The worker spoke of {self.count} beats, then of {count}.")
+        if count not in self._expected:
+            raise _bad(f"The worker spoke of {count} beats, of which nobody had asked.")
         self.count = count
+
+    def _once(self, index: int, known: Mapping[int, object]) -> None:
+        if index in known:
+            raise _bad(f"The worker sent beat {index + 1} twice.")
 
     def made(self) -> tuple[Keyframe, ...]:
         """All keyframes of the answer, in order: of alternatives, which have one time, too.
@@ -257,7 +366,7 @@ class Collector:
         """
         missing = [i for i in range(self.count) if i not in self.keyframes]
         if missing or not self.count:
-            raise FacescriptError("bad_answer", f"The worker left out {len(missing) or 'all'} keyframes.", _HINT)
+            raise _bad(f"The worker left out {len(missing) or 'all'} keyframes.")
         return tuple(self.keyframes[i] for i in range(self.count))
 
     def performance(self) -> Performance:
@@ -294,7 +403,7 @@ def ask(
     timeout: float = 3600.0,
 ) -> tuple[Keyframe, ...]:
     """Ask and wait for all keyframes of an answer, as `perform` does for a performance."""
-    collector = Collector(brief)
+    collector = Collector.of(kind, brief, at, count)
     number = client.request(kind, brief, options, seed, at, count)
     began = time.monotonic()
     try:

@@ -10,8 +10,8 @@ Requests: `{"id", "type", "brief", "options", "seed"}` with one of the types
 - `alternatives`: `count` other descriptions, with their poses, of its beat `at` one place;
 
 `{"id", "type": "cancel"}` with the id of the request to stop, `{"type": "shutdown"}`. Events carry the id of their
-request, except `ready`, which the worker says first. The keyframes of an answer are counted from 0, whatever places
-were asked for.
+request, except `ready`, which the worker says first, with the extension's version, and `alive`, which it says every
+second from then on. The keyframes of an answer are counted from 0, whatever places were asked for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..performance import Beat, Brief, FacescriptError, Keyframe, jsonl
 from ..performance.model import MAX_KEYFRAMES
 from .options import ModelOptions
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 WORK = ("generate", "pose", "pose_some", "pose_each", "alternatives")
 # A list of choices that an animator still reads.
@@ -33,9 +33,19 @@ MAX_ALTERNATIVES = 16
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has started and speaks this protocol."""
+    """The worker has started, speaks this protocol, and is of this version of the extension."""
 
     protocol: int
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The worker runs: `step` counts what its main thread has come through since it started, and `worked` is the
+    processor time that all of it has used, in seconds, but for saying this."""
+
+    step: int
+    worked: float
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ class Failed:
     error: FacescriptError
 
 
-Event = Ready | Progress | BeatFound | KeyframeMade | Done | Cancelled | Failed
+Event = Ready | Alive | Progress | BeatFound | KeyframeMade | Done | Cancelled | Failed
 
 
 @dataclass(frozen=True)
@@ -194,8 +204,10 @@ def event_to_line(event: Event) -> str:
 
 def _event_dict(event: Event) -> dict[str, object]:
     match event:
-        case Ready(protocol):
-            return {"event": "ready", "protocol": protocol}
+        case Ready(protocol, version):
+            return {"event": "ready", "protocol": protocol, "version": version}
+        case Alive(step, worked):
+            return {"event": "alive", "step": step, "worked": round(worked, 3)}
         case Progress(number, fraction, message):
             return {"event": "progress", "id": number, "fraction": round(fraction, 4), "message": message}
         case BeatFound(number, index, count, beat):
@@ -229,7 +241,9 @@ def parse_event(line: bytes | str) -> Event:
 def _parse_event(entry: Mapping[str, object]) -> Event:
     kind = entry.get("event")
     if kind == "ready":
-        return Ready(_int(entry, "protocol"))
+        return Ready(_int(entry, "protocol"), plain(_str(entry, "version"))[:40])
+    if kind == "alive":
+        return Alive(_int(entry, "step"), _number(entry, "worked"))
     number = _int(entry, "id")
     if kind == "error":
         words = _str(entry, "code"), _str(entry, "message"), _str(entry, "hint")
@@ -276,11 +290,15 @@ def _str(entry: Mapping[str, object], key: str) -> str:
 
 
 def _fraction(entry: Mapping[str, object]) -> float:
-    value = entry.get("fraction", 0.0)
+    return min(1.0, _number(entry, "fraction"))
+
+
+def _number(entry: Mapping[str, object], key: str) -> float:
+    value = entry.get(key, 0.0)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-        raise FacescriptError("bad_json", "'fraction' is not a number.")
+        raise FacescriptError("bad_json", f"{key!r} is not a number.")
     # Brought into its range before anything that a huge whole number would overflow.
-    return float(min(1.0, max(0.0, value)))
+    return float(min(2**53, max(0.0, value)))
 
 
 def plain(text: object) -> str:

@@ -12,6 +12,9 @@ import importlib.util
 import sys
 from pathlib import Path
 
+# Exit statuses: the extension's own files are missing, damaged or of two versions; the environment lacks a package.
+DAMAGED, LACKING = 65, 69
+
 
 def import_package() -> None:
     """Make the package that holds this file importable as `facescript`."""
@@ -21,8 +24,7 @@ def import_package() -> None:
     spec = importlib.util.spec_from_file_location(
         "facescript", root / "__init__.py", submodule_search_locations=[str(root)]
     )
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"Facescript's files are missing in {root}. Install the extension again.")
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["facescript"] = module
     spec.loader.exec_module(module)
@@ -30,12 +32,19 @@ def import_package() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one command; its exit status."""
-    import_package()
     command = arguments[0] if arguments else ""
     if command not in ("worker", "prepare"):
         print("usage: start.py worker|prepare --models FOLDER", file=sys.stderr)
         return 2
-    module = importlib.import_module("facescript.inference.worker." + ("server" if command == "worker" else command))
+    name = "facescript.inference.worker." + ("server" if command == "worker" else command)
+    try:
+        import_package()
+        module = importlib.import_module(name)
+    # Half a file can fail in any way.
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        ours = not isinstance(error, ImportError) or (error.name or "facescript").partition(".")[0] == "facescript"
+        return DAMAGED if ours else LACKING
     return int(module.main(arguments[1:]))
 
 

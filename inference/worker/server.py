@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The worker: reads requests from standard input and answers with events on standard output.
 
-One thread reads, so that a cancel is seen while a request is being worked on; the main thread works. The process
-ends when its standard input ends, which is when Blender ends, however it ends.
+One thread reads, so that a cancel is seen while a request is being worked on; one says every second that the process
+is alive; the main thread works. The process ends, with all that it has started, when its standard input ends or its
+parent is another one, which is when Blender ends, however it ends.
 """
 
 from __future__ import annotations
@@ -13,18 +14,25 @@ import os
 import queue
 import sys
 import threading
-import traceback
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...performance import Beat, FacescriptError, Keyframe
-from .. import protocol
+from .. import in_use, protocol, update
 from ..options import ModelOptions
 from ..protocol import Request
-from .channel import Output
+from ..runtime import is_generation
+from . import mishaps
+from .channel import Output, end
 
 if TYPE_CHECKING:
     from .backends import Backend
+
+
+# Seconds between two looks at the parent, and between two words that the process is alive.
+_GLANCE, _BEAT = 0.5, 1.0
 
 
 class _Stopped(Exception):
@@ -40,12 +48,14 @@ class Server:
         self._requests: queue.Queue[Request] = queue.Queue()
         self._cancelled: set[int] = set()
         self._loaded: tuple[ModelOptions, Backend] | None = None
+        self._step = 0
 
     def run(self) -> None:
         """Serve until a shutdown is asked for."""
         # The handshake comes first: a bad request is answered by the reading thread, at once.
-        self._send(protocol.Ready(protocol.PROTOCOL))
+        self._send(protocol.Ready(protocol.PROTOCOL, update.VERSION))
         threading.Thread(target=self._read, daemon=True, name="requests").start()
+        threading.Thread(target=self._beat, daemon=True, name="alive").start()
         while (request := self._requests.get()).type != "shutdown":
             self._answer(request)
 
@@ -61,7 +71,13 @@ class Server:
             else:
                 self._requests.put(request)
         # Blender is gone. A model in the middle of a step would not notice for seconds.
-        os._exit(0)
+        end()
+
+    def _beat(self) -> None:
+        while True:
+            with suppress(MemoryError):
+                self._send(protocol.Alive(self._step, time.process_time() - time.thread_time()))
+            time.sleep(_BEAT)
 
     def _answer(self, request: Request) -> None:
         try:
@@ -69,19 +85,15 @@ class Server:
             self._work(request)
         except _Stopped:
             self._send(protocol.Cancelled(request.id))
-        except FacescriptError as error:
-            self._send(protocol.Failed(request.id, error))
-        except MemoryError:
-            self._loaded = None
-            hint = "Close other programs, or choose nf4 or a smaller model."
-            self._send(protocol.Failed(request.id, FacescriptError("no_memory", "The worker ran out of memory.", hint)))
-        except Exception as error:
-            traceback.print_exc()
-            # It may have stopped in the middle of a step, with its cache half filled.
-            self._loaded = None
-            what = protocol.plain(f"{type(error).__name__}: {error}")
-            wrapped = FacescriptError("worker_error", f"The worker failed: {what}", "Generate again, or run Set Up.")
-            self._send(protocol.Failed(request.id, wrapped))
+        # Whatever it is: the next request is not to suffer for it.
+        except BaseException as error:
+            told = mishaps.told(error)
+            if not isinstance(error, FacescriptError) or told is not error:
+                # It may have stopped in the middle of a step, with its cache half filled.
+                self._loaded = None
+            # With the error go the frames that hold what takes the memory.
+            del error
+            self._send(protocol.Failed(request.id, told))
         finally:
             self._cancelled.discard(request.id)
 
@@ -105,6 +117,7 @@ class Server:
             self._loaded = None
             self._loaded = (request.options, make(request.options, self._models))
         backend = self._loaded[1]
+        self._step += 1
         self._check(request)
         planning = request.type in ("generate", "alternatives")
         self._send(protocol.Progress(request.id, 0.05, "Planning the beats" if planning else "Posing the beats"))
@@ -122,6 +135,7 @@ class Server:
             self._send(protocol.Progress(request.id, 0.3 + 0.7 * done / count, f"Posed {done} of {count} beats"))
 
         def check() -> None:
+            self._step += 1
             self._check(request)
 
         brief, seed = request.brief, request.seed
@@ -138,11 +152,24 @@ class Server:
         self._send(protocol.Done(request.id, backend.label))
 
 
+def _follow(parent: int) -> None:
+    """End with the parent, also if something else holds on to the pipe, and whatever the main thread does."""
+    while os.getppid() == parent:
+        time.sleep(_GLANCE)
+    end()
+
+
 def main(arguments: list[str]) -> int:
-    """Run the worker; `--models FOLDER` holds the embedded model."""
+    """Run the worker; `--models FOLDER` holds the embedded model, `--parent PID` is who it works for (POSIX)."""
     parser = argparse.ArgumentParser(prog="worker")
     parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--parent", type=int, default=0)
     options = parser.parse_args(arguments)
+    if options.parent and sys.platform != "win32":
+        threading.Thread(target=_follow, args=(options.parent,), daemon=True, name="parent").start()
+    for folder, kind in ((Path(sys.prefix), "env"), (options.models, "models")):
+        if is_generation(folder.name, kind):
+            in_use.hold(folder)
     Server(options.models, Output()).run()
     # Python's own way out aborts on the standard input that the reading thread waits for.
     os._exit(0)

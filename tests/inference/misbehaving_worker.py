@@ -9,8 +9,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+import tomllib
+from pathlib import Path
+
+PROTOCOL = 3
+MANIFEST = Path(__file__).parents[2] / "blender_manifest.toml"
+
+
+def version() -> str:
+    return str(tomllib.loads(MANIFEST.read_text(encoding="utf-8"))["version"])
 
 
 def say(**event: object) -> None:
@@ -46,7 +56,16 @@ def main(behaviour: str) -> None:
         sys.exit(3)
     if behaviour == "old protocol":
         say(event="ready", protocol=99)
-    say(event="ready", protocol=2)
+    if behaviour == "exits in silence":
+        sys.exit(0)
+    if behaviour == "half a file":
+        print("SyntaxError: '(' was never closed", file=sys.stderr)
+        sys.exit(1)
+    if behaviour == "does not introduce itself":
+        say(event="progress", id=1, fraction=0.5, message="Hello")
+    say(event="ready", protocol=PROTOCOL, version="9.9.9" if behaviour == "other version" else version())
+    if behaviour == "introduces itself twice":
+        say(event="ready", protocol=PROTOCOL, version=version())
     if behaviour == "never reads":
         time.sleep(60)
     number = hear()["id"]
@@ -56,6 +75,69 @@ def main(behaviour: str) -> None:
     elif behaviour == "is killed":
         keyframe(number, 0, 2)
         os.kill(os.getpid(), signal.SIGKILL)
+    elif behaviour == "is ended":
+        os.kill(os.getpid(), signal.SIGTERM)
+    elif behaviour == "ends as a killed child":
+        os._exit(137)
+    elif behaviour == "crashes":
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif behaviour == "cannot allocate":
+        print("terminate called after throwing an instance of 'std::bad_alloc'", file=sys.stderr, flush=True)
+        os.abort()
+    elif behaviour == "leaves a traceback":
+        raise ValueError("My secret script")
+    elif behaviour == "lacks a package":
+        print("ModuleNotFoundError: No module named 'numpy'", file=sys.stderr)
+        sys.exit(69)
+    elif behaviour == "stops":
+        keyframe(number, 0, 2)
+        say(event="alive", step=1, worked=1.0)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif behaviour == "is stuck":
+        while True:
+            say(event="alive", step=3, worked=1.0)
+            time.sleep(0.02)
+    elif behaviour == "is slow":
+        begin = time.monotonic()
+        while time.monotonic() - begin < 1.5:
+            say(event="alive", step=3, worked=time.monotonic())
+            time.sleep(0.02)
+        perform(number)
+    elif behaviour == "has a child":
+        # It holds on to the pipe of errors, and does not listen.
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        say(event="progress", id=number, fraction=0.5, message=str(child.pid))
+        time.sleep(600)
+    elif behaviour == "dies and leaves a child":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        say(event="progress", id=number, fraction=0.5, message=str(child.pid))
+        os._exit(7)
+    elif behaviour == "answers nobody":
+        keyframe(number + 7, 0, 2)
+    elif behaviour == "sends a keyframe twice":
+        keyframe(number, 0, 2)
+        keyframe(number, 0, 2)
+    elif behaviour == "sends a beat twice":
+        for _ in range(2):
+            say(event="beat", id=number, index=0, count=2, t=0.0, text="a beat")
+    elif behaviour == "sends too many":
+        perform(number, 5)
+    elif behaviour == "goes on after done":
+        perform(number)
+        keyframe(number, 0, 9)
+        say(event="done", id=number, label="again")
+        perform(hear()["id"], 3)
+    elif behaviour == "never stops talking":
+        while True:
+            say(event="progress", id=number, fraction=0.5, message="blah")
+    elif behaviour == "binary":
+        sys.stdout.buffer.write(bytes(range(256)) * 400 + b"\n")
+        sys.stdout.flush()
+    elif behaviour == "100 MB of errors":
+        for _ in range(1600):
+            sys.stderr.write("x" * 65536)
+        perform(number)
     elif behaviour == "prints text":
         raw("Loading weights: 100%\n")
     elif behaviour == "NaN":

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from facescript.inference.client import Collector, WorkerClient, perform
 from facescript.inference.options import ModelOptions
-from facescript.inference.protocol import Cancelled, Done, Event, Failed, KeyframeMade
+from facescript.inference.protocol import Cancelled, Done, Event, Failed, KeyframeMade, Progress
 from facescript.inference.runtime import child_environment
-from facescript.performance import Brief, FacescriptError, Performance
+from facescript.performance import Beat, Brief, FacescriptError, Performance
 
 WORKER = Path(__file__).with_name("misbehaving_worker.py")
 BRIEF = Brief("Hello.")
@@ -24,6 +24,7 @@ Start = Callable[[str], WorkerClient]
 def start() -> Iterator[Start]:
     """Starts a worker that misbehaves; checks afterwards that nothing of it is left."""
     clients: list[WorkerClient] = []
+    before = descriptors()
 
     def begin(behaviour: str) -> WorkerClient:
         clients.append(WorkerClient([sys.executable, str(WORKER), behaviour], child_environment()))
@@ -37,6 +38,14 @@ def start() -> Iterator[Start]:
         assert not exists(client.pid)
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("facescript")]
     assert left == []
+    assert descriptors() == before
+
+
+def descriptors() -> list[str]:
+    """What this process has open, where that can be known."""
+    folder = Path("/proc/self/fd")
+    found = [os.readlink(path) for path in folder.iterdir() if path.is_symlink()] if folder.is_dir() else []
+    return sorted(name for name in found if name.startswith("pipe:"))
 
 
 def exists(pid: int) -> bool:
@@ -84,16 +93,103 @@ def test_a_worker_that_exits_at_once_is_quoted(start: Start) -> None:
     [event] = polled(client, Failed)
     assert isinstance(event, Failed)
     assert event.error.code == "worker_died"
-    words = "The worker ended by itself (status 3): \\u001b[31mImportError: no torch here."
-    assert event.error.message == words
+    assert event.error.message == "The worker ended by itself (status 3): ImportError: no torch here."
     assert failure(client).code == "worker_died"
 
 
-@pytest.mark.parametrize(("behaviour", "status"), [("dies", 7), ("is killed", -9)])
-def test_a_worker_that_dies_in_the_middle_fails_the_request(start: Start, behaviour: str, status: int) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(
+    ("behaviour", "code", "message"),
+    [
+        ("dies", "worker_died", "The worker ended by itself (status 7)."),
+        ("is killed", "worker_killed", "The worker was ended from outside (SIGKILL)."),
+        ("ends as a killed child", "worker_killed", "The worker was ended from outside (SIGKILL)."),
+        ("is ended", "worker_killed", "The worker was ended from outside (SIGTERM)."),
+        ("crashes", "worker_died", "The worker crashed (SIGSEGV)."),
+        ("cannot allocate", "no_memory", "The worker ran out of memory."),
+        ("leaves a traceback", "worker_died", "The worker ended by itself (status 1): ValueError."),
+        ("lacks a package", "bad_runtime", "The runtime is damaged (ModuleNotFoundError: No module named 'numpy')."),
+    ],
+)
+def test_a_worker_that_dies_in_the_middle_fails_the_request(
+    start: Start, monkeypatch: pytest.MonkeyPatch, behaviour: str, code: str, message: str
+) -> None:
+    # Whatever else this machine ran out of memory for.
+    monkeypatch.setattr("facescript.inference.deaths.memory_kills", lambda: 0)
     error = failure(start(behaviour))
-    assert error.code == "worker_died"
-    assert error.message == f"The worker ended by itself (status {status}): it said nothing."
+    assert (error.code, error.message) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        ("half a file", "bad_install"),
+        ("exits in silence", "bad_install"),
+        ("other version", "updated"),
+        ("old protocol", "updated"),
+        ("does not introduce itself", "bad_answer"),
+        ("introduces itself twice", "bad_answer"),
+    ],
+)
+def test_a_worker_of_other_files_than_these_is_not_asked(start: Start, behaviour: str, code: str) -> None:
+    client = start(behaviour)
+    events = polled(client, Failed)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].error.code == code
+    assert events[-1].error.hint
+    assert not client.alive
+
+
+def test_files_that_were_replaced_under_a_running_blender_are_noticed_before_anything_is_asked(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start("floods")
+    monkeypatch.setattr("facescript.inference.update.VERSION", "0.0.9")
+    for ask_or_start in (lambda: client.request("generate", BRIEF, ModelOptions()), lambda: start("floods")):
+        with pytest.raises(FacescriptError) as caught:
+            ask_or_start()
+        assert (caught.value.code, caught.value.hint) == ("updated", "Restart Blender.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+def test_a_stopped_worker_is_noticed_and_ended(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facescript.inference.pulse.SILENT", 1.0)
+    client = start("stops")
+    error = failure(client)
+    assert (error.code, error.message) == ("worker_hung", "The worker has said nothing for 1 seconds, and was ended.")
+    assert not exists(client.pid)
+
+
+def test_a_worker_that_does_nothing_is_told_from_a_slow_one(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facescript.inference.pulse.STUCK", 1.0)
+    assert len(ask(start("is slow")).keyframes) == 2
+    error = failure(start("is stuck"))
+    assert (error.code, error.message) == ("worker_hung", "The worker has done nothing for 1 seconds, and was ended.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+@pytest.mark.parametrize("behaviour", ["has a child", "dies and leaves a child"])
+def test_what_a_worker_has_started_ends_with_it(start: Start, behaviour: str) -> None:
+    client = start(behaviour)
+    client.request("generate", BRIEF, ModelOptions())
+    event, *_ = polled(client, Progress)
+    assert isinstance(event, Progress)
+    child = int(event.message)
+    if behaviour == "has a child":
+        assert running(child)
+        client.close(patience=0.0)
+    end = time.monotonic() + 10.0
+    while running(child):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def running(pid: int) -> bool:
+    """Whether a process runs: one that nobody has waited for yet (where nothing adopts orphans) does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return sys.platform != "linux" and exists(pid)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +201,8 @@ def test_a_worker_that_dies_in_the_middle_fails_the_request(start: Start, behavi
         ("unknown name", "no channel 'jawClosed'"),
         ("index", "Keyframe 2 of 2 cannot be"),
         ("never ends a line", "a line of more than 1 MiB"),
-        ("old protocol", "The worker speaks protocol 99"),
+        ("binary", "cannot be used"),
+        ("answers nobody", "request 8, which nobody made"),
     ],
 )
 def test_an_answer_that_is_no_event_ends_the_worker_with_one_error(start: Start, behaviour: str, words: str) -> None:
@@ -125,6 +222,8 @@ def test_an_answer_that_is_no_event_ends_the_worker_with_one_error(start: Start,
         ("leaves out", "The worker left out 1 keyframes."),
         ("nothing at all", "The worker left out all keyframes."),
         ("counts again", "The worker spoke of 2 beats, then of 1."),
+        ("sends a keyframe twice", "The worker sent beat 1 twice."),
+        ("sends a beat twice", "The worker sent beat 1 twice."),
     ],
 )
 def test_an_answer_that_is_not_whole_is_refused(start: Start, behaviour: str, words: str) -> None:
@@ -136,15 +235,41 @@ def test_times_that_do_not_rise_are_refused(start: Start) -> None:
     assert failure(start("goes back in time")).code == "bad_time"
 
 
-def test_a_flood_of_warnings_holds_nothing_up(start: Start) -> None:
-    assert len(ask(start("floods")).keyframes) == 2
+def test_more_keyframes_than_were_asked_for_are_refused(start: Start) -> None:
+    brief = Brief("", beats=(Beat(0.0, "a"), Beat(1.0, "b")))
+    with pytest.raises(FacescriptError, match="5 beats, of which nobody had asked"):
+        perform(start("sends too many"), "pose", brief, ModelOptions(), timeout=20.0)
+
+
+@pytest.mark.parametrize("behaviour", ["floods", "100 MB of errors"])
+def test_a_flood_of_warnings_holds_nothing_up(start: Start, behaviour: str) -> None:
+    assert len(ask(start(behaviour)).keyframes) == 2
+
+
+def test_a_worker_that_never_stops_talking_is_ended(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facescript.inference.client.MAX_WAITING", 500)
+    client = start("never stops talking")
+    client.request("generate", BRIEF, ModelOptions())
+    end = time.monotonic() + 20.0
+    while client.alive:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    found = polled(client, Failed)
+    assert isinstance(found[-1], Failed)
+    assert (found[-1].error.code, len(found)) == ("bad_answer", 501)
+
+
+def test_what_comes_after_an_answer_is_dropped(start: Start) -> None:
+    client = start("goes on after done")
+    assert len(ask(client).keyframes) == 2
+    assert len(ask(client).keyframes) == 3
 
 
 def test_a_worker_that_closes_its_output_is_ended(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facescript.inference.client._LAST_BREATH", 0.2)
     client = start("closes its output")
     error = failure(client)
-    assert (error.code, error.message) == ("worker_died", "The worker closed its output: it said nothing.")
+    assert (error.code, error.message) == ("worker_died", "The worker closed its output.")
     assert not client.alive
 
 

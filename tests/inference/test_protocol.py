@@ -7,6 +7,7 @@ import pytest
 from facescript.inference import protocol
 from facescript.inference.options import ModelOptions
 from facescript.inference.protocol import (
+    Alive,
     BeatFound,
     Cancelled,
     Done,
@@ -28,7 +29,8 @@ times = st.integers(0, 80_000_000).map(lambda ms: ms / 1000)
 places = st.integers(1, 4000).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n)))
 poses = any_pose.map(lambda pose: Pose.from_dict(pose.to_dict()))
 events = st.one_of(
-    st.builds(Ready, st.integers(0, 99)),
+    st.builds(Ready, st.integers(0, 99), st.from_regex(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True)),
+    st.builds(Alive, st.integers(0, 2**53), st.integers(0, 10**9).map(lambda n: n / 1000)),
     st.builds(Progress, ids, st.integers(0, 10_000).map(lambda n: n / 10_000), texts),
     st.builds(lambda i, p, t, x: BeatFound(i, *p, Beat(t, x)), ids, places, times, texts),
     st.builds(lambda i, p, t, x, pose: KeyframeMade(i, *p, Keyframe(t, x, pose)), ids, places, times, texts, poses),
