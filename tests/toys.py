@@ -18,7 +18,9 @@ class Tokenizer:
     def __init__(self) -> None:
         self._pieces: list[str] = [""]
 
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+    def __call__(
+        self, text: str, add_special_tokens: bool = True, split_special_tokens: bool = False
+    ) -> dict[str, list[int]]:
         assert not add_special_tokens
         return {"input_ids": [self._number(piece) for piece in _PIECE.findall(text)]}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...performance import CHANNELS, FacescriptError
+from ...performance.parsing import read_bytes, read_object
 from ..options import EMBEDDED_MODEL
 from .slots import SLOTS, Decoding, SlotsConfig
 
@@ -27,6 +28,8 @@ _FILES = (
     *(f"{LORA}/{file}" for file in ("adapter_model.safetensors", "adapter_config.json")),
 )
 _FORMAT = 2
+# The largest file has 15 MB.
+_MAX_BYTES = 256 << 20
 _AGAIN = "Install the extension again: its files were changed or cut short."
 
 
@@ -45,21 +48,24 @@ def check(folder: Path, model: Any) -> Adapter:
     Raises FacescriptError (`bad_adapter`) that says what does not fit.
     """
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        version = found["format"]
-        if version != _FORMAT:
-            raise FacescriptError(
-                "bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN
-            )
+        found = read_object(folder / MANIFEST)
+    except FacescriptError as error:
+        raise FacescriptError("bad_adapter", f"The adapter's manifest is no use: {error.message}", _AGAIN) from error
+    version = found.get("format", _FORMAT)
+    if version != _FORMAT:
+        raise FacescriptError(
+            "bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN
+        )
+    try:
         made_for, files = found["base"], dict(found["files"])
         config, decoding = SlotsConfig.from_dict(found["slots"]), Decoding(**found["decoding"])
         channels = list(found["channels"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise FacescriptError(
             "bad_adapter", f"The adapter's {folder / MANIFEST} cannot be read: {error}.", _AGAIN
         ) from error
     for name, digest in files.items():
-        if Path(name).is_absolute() or ".." in Path(name).parts or _digest(folder / name) != digest:
+        if not _within(folder, name) or _digest(folder / name) != digest:
             raise FacescriptError(
                 "bad_adapter", f"The adapter's file {folder / name} is missing or was changed.", _AGAIN
             )
@@ -108,9 +114,17 @@ def write_manifest(folder: Path, model: Any, config: SlotsConfig, decoding: Deco
     (folder / MANIFEST).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
+def _within(folder: Path, name: str) -> bool:
+    """Whether a file that the manifest names lies in the folder, also where it is a link."""
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    # A name that no file can have, and links in a circle.
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    # ValueError: a name that no file can have.
-    except (OSError, ValueError):
+        return hashlib.sha256(read_bytes(path, _MAX_BYTES)).hexdigest()
+    except FacescriptError:
         return "missing"

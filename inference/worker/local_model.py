@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ...performance import FacescriptError
+from .model_folder import TEMPLATE_BYTES, check_lora, check_model
+from .template_trial import is_bounded
 
 # "none" is the precision that the weights are stored in.
 Quantization = Literal["nf4", "int8", "bf16", "fp32", "none"]
@@ -29,6 +29,7 @@ class LocalModel:
     tokenizer: Any
     quantization: Quantization
     folder: Path
+    _form_tried: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -42,53 +43,33 @@ class LocalModel:
         return int(getattr(config, "max_position_embeddings", None) or 4096)
 
     def chat_tokens(self, messages: list[dict[str, str]]) -> list[int]:
-        """Token ids of a conversation in the model's own chat form, up to where its answer begins."""
+        """Token ids of a conversation in the model's own chat form, up to where its answer begins.
+
+        Control tokens are the form's alone: those that stand in the messages are read as text. Raises FacescriptError
+        (`bad_model`) for a form that does not end, or makes gigabytes.
+        """
         from jinja2 import TemplateError
 
+        if not self._form_tried:
+            _try_chat_form(self.tokenizer.get_chat_template(), self.folder)
+            self._form_tried = True
         try:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            return self._chat_tokens(messages)
         except TemplateError:
             # Some models' form knows no system turn: what it says then opens the first question.
             system, question, *rest = messages
             first = {"role": "user", "content": f"{system['content']}\n\n{question['content']}"}
-            text = self.tokenizer.apply_chat_template([first, *rest], tokenize=False, add_generation_prompt=True)
-        return self.tokens(text)
+            return self._chat_tokens([first, *rest])
+
+    def _chat_tokens(self, messages: list[dict[str, str]]) -> list[int]:
+        found = self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+        )
+        return list(found)
 
     def tokens(self, text: str) -> list[int]:
-        """Token ids of a text, with no special tokens added."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not a whole, uncorrupted model in safetensors; FacescriptError says what is wrong."""
-    if not folder.is_dir():
-        raise FacescriptError("no_model", f"There is no model folder {folder}.", _CHOOSE)
-    for name in ("config.json", "tokenizer.json"):
-        _read_json(folder / name)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
-        why = " Pickled weights (*.bin, *.pt) are never loaded." if pickled else ""
-        raise FacescriptError("bad_model", f"{folder} holds no *.safetensors weights.{why}", _CHOOSE)
-    for path in weights:
-        try:
-            with safe_open(path, "pt") as stream:
-                list(stream.keys())
-        except (SafetensorError, OSError) as error:
-            raise FacescriptError(
-                "bad_model", f"{path} is corrupt or cut short: {error}.", "Download or convert the model again."
-            ) from error
-
-
-def _read_json(path: Path) -> None:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FacescriptError("bad_model", f"{path.parent} has no readable {path.name}.", _CHOOSE) from error
-    except ValueError as error:
-        raise FacescriptError(
-            "bad_model", f"{path} is not valid JSON: {error}.", "Download or convert the model again."
-        ) from error
+        """Token ids of a text as text: no special tokens are added, and none are read."""
+        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
 
 def load(folder: Path, quantization: Quantization, adapter: Path | None = None) -> LocalModel:
@@ -99,15 +80,18 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    check_folder(folder)
+    check_model(folder)
+    if adapter is not None:
+        check_lora(adapter)
     _quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
+        model, told = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            output_loading_info=True,
             device_map="auto" if torch.cuda.is_available() else {"": _cpu_or_mps(quantization)},
             **_quantization_arguments(quantization),
         )
@@ -124,10 +108,21 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
         raise FacescriptError(
             "bad_model", f"The model in {folder} has no chat template.", "Choose a model that follows instructions."
         )
+    if told["missing_keys"]:
+        # transformers would make up what is missing.
+        what = f"The model in {folder} lacks weights, such as {min(told['missing_keys'])[:80]}."
+        raise FacescriptError("bad_model", what, "Download or convert the model again.")
     model.eval()
     if adapter is not None:
         model = _with_adapter(model, adapter)
     return LocalModel(model, tokenizer, quantization, folder)
+
+
+def _try_chat_form(form: str, folder: Path) -> None:
+    turns = [{"role": role, "content": "x"} for role in ("system", "user", "assistant", "user")]
+    if len(form) > TEMPLATE_BYTES or not is_bounded(form, [turns, turns[1:]]):
+        what = f"The chat template of the model in {folder} takes too long, or makes too much text."
+        raise FacescriptError("bad_model", what, "Choose another model.")
 
 
 def _quantization_arguments(quantization: Quantization) -> dict[str, Any]:
@@ -156,10 +151,6 @@ def _cpu_or_mps(quantization: Quantization) -> str:
 def _with_adapter(model: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise FacescriptError(
-            "bad_adapter", f"{adapter} holds no adapter_model.safetensors.", "Choose a LoRA folder as peft saves it."
-        )
     try:
         return PeftModel.from_pretrained(model, adapter, local_files_only=True).eval()
     except Exception as error:

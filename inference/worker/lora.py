@@ -7,7 +7,6 @@ Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import nn
+
+from ...performance.parsing import read_object
 
 _PREFIX = "base_model.model."
 # What would make it another sum, by its plain value.
@@ -62,9 +63,9 @@ class Lora:
     def __init__(self, model: Any, folder: Path) -> None:
         """Put the LoRA in `folder` (peft's `adapter_config.json` and `adapter_model.safetensors`) into `model`.
 
-        Raises ValueError, and what safetensors and JSON raise, if it is not a plain LoRA for this model.
+        Raises ValueError, FacescriptError and what safetensors raises, if it is not a plain LoRA for this model.
         """
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        config = read_object(folder / "adapter_config.json")
         if odd := [key for key, plain in _PLAIN.items() if config.get(key, plain) != plain]:
             raise ValueError(f"it is not a plain LoRA: {', '.join(odd)}")
         weights = load_file(folder / "adapter_model.safetensors")

@@ -59,10 +59,10 @@ def main(arguments: list[str]) -> int:
 
 def is_whole(folder: Path) -> bool:
     """Whether the converted model is there and sound."""
-    from .local_model import check_folder
+    from .model_folder import check_model
 
     try:
-        check_folder(folder)
+        check_model(folder)
     except FacescriptError:
         return False
     return True

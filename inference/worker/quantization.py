@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ...performance import FacescriptError
+from ...performance.parsing import read_object
 from .local_model import QUANTIZATIONS, LocalModel, Quantization, load
 
 _CHOICE_FILE = "quantization.json"
@@ -30,10 +31,10 @@ def resolve(name: str, models: Path) -> Quantization:
     if name in QUANTIZATIONS:
         return name  # type: ignore[return-value]
     try:
-        found = json.loads((models / _CHOICE_FILE).read_text(encoding="utf-8"))["quantization"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_object(models / _CHOICE_FILE, 1 << 16).get("quantization")
+    except FacescriptError:
         return "bf16"
-    return found if found in QUANTIZATIONS else "bf16"
+    return next((name for name in QUANTIZATIONS if name == found), "bf16")
 
 
 def measure(folder: Path) -> Iterator[tuple[Quantization, float]]:

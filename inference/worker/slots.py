@@ -78,7 +78,8 @@ def reading(tokenizer: Any, background: str, emotion: str, descriptions: Sequenc
     ids: list[int] = []
     segments: list[int] = []
     for segment, part in enumerate(parts):
-        found = tokenizer(part, add_special_tokens=False)["input_ids"]
+        # What looks like a special token in the user's words is text.
+        found = tokenizer(part, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         ids += found
         segments += [segment] * len(found)
     return Reading(tuple(ids), tuple(segments))

@@ -167,7 +167,7 @@ def test_a_linked_mesh_is_refused_and_stays_as_it_was(extension: Any, tmp_path: 
     [
         (lambda folder: None, "no model folder"),
         (lambda folder: folder.mkdir(), "config.json"),
-        (lambda folder: (folder.mkdir(), (folder / "config.json").write_text("{"))[0], "not valid JSON"),
+        (lambda folder: (folder.mkdir(), (folder / "config.json").write_text("{"))[0], "This is not JSON"),
     ],
 )
 def test_a_missing_or_corrupt_model_says_so(
