@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..performance import FacescriptError, jsonl
+from ..performance import FacescriptError
+from ..performance.parsing import parse_object
 from .addresses import check_key, parse_address
 from .exchange import Check, Exchange, Limits, Reply
 from .options import ModelOptions
@@ -21,6 +22,8 @@ from .options import ModelOptions
 # A list that a person still chooses from.
 MAX_MODELS = 500
 _MAX_NAME = 200
+# In an envelope: a list of models has some ten each.
+_MAX_VALUES = 50_000
 # Servers that do not know a JSON schema say so in one of these ways.
 _NO_SCHEMA = ("(400)", "(422)", "(500)", "(501)")
 _END = b"data: [DONE]"
@@ -127,7 +130,7 @@ class ChatServer:
         wanted = Wanted("test", schema | {"additionalProperties": False}, 40)
         said = self.complete([{"role": "user", "content": "Say hello."}], wanted, check)
         try:
-            keeps = self._takes_schema and jsonl.parse_object(said) == {"JawOpen": 0.5}
+            keeps = self._takes_schema and parse_object(said, _MAX_VALUES) == {"JawOpen": 0.5}
         except FacescriptError:
             keeps = False
         return Abilities(names, self._model, keeps, self.streamed)
@@ -156,7 +159,7 @@ class ChatServer:
 
     def _parsed(self, text: bytes | str, reply: Reply) -> dict[str, object]:
         try:
-            found = jsonl.parse_object(text)
+            found = parse_object(text, _MAX_VALUES)
         except FacescriptError:
             raise self._other_form(reply) from None
         if found.get("error"):

@@ -68,6 +68,9 @@ class Examples:
         return [self._keyframes[number] for number in self._by_text.nearest(description, count)]
 
     def performances_like(self, script: str, emotion: str, count: int) -> list[Performance]:
-        """Up to `count` performances whose script and emotion are most alike, the most alike first."""
+        """Up to `count` performances whose script and emotion are most alike, the most alike first.
+
+        The first ones where no word is the same, as with a script in another language.
+        """
         found = self._by_script.nearest(f"{script} {emotion} {emotion}", count)
-        return [self._performances[number] for number in found]
+        return [self._performances[number] for number in found] or list(self._performances[:count])

@@ -35,6 +35,8 @@ _GLANCE = 0.1
 _PIECE = 4096
 # What may pass: too many requests, and a server that is restarted, loading, or behind a proxy that waits for it.
 _PASSING = (429, 502, 503, 504)
+# Refusals whose words are looked at.
+_TELLING = (400, 422, 500)
 # Where a user's or a company's own certificates are named; requests' and OpenSSL's words for it.
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 # How servers call texts that are too long (llama.cpp, vLLM, Ollama); their own words may quote the script.
@@ -146,7 +148,7 @@ class Exchange:
         if status == 404:
             what = f"{host} has nothing at {self.address}, or not that model (404)."
             return FacescriptError("server_refused", what, "Check the address, and choose a model that it lists.")
-        if status == 413 or (status in (400, 422, 500) and _TOO_LONG.search(reply.body)):
+        if status == 413 or (status in _TELLING and _TOO_LONG.search(reply.body)):
             what = f"The texts are too long for the model at {host} ({status})."
             return FacescriptError("long_text", what, "Shorten them, or give the model a longer context there.")
         if status == 429:
@@ -160,8 +162,10 @@ class Exchange:
 
     def _moved(self, reply: Reply) -> FacescriptError:
         hint = "Check the address."
+        # A place on the same server would be taken for a host.
         with suppress(FacescriptError):
-            hint = f"If you trust {parse_address(reply.moved).origin}, enter that address."
+            if "://" in reply.moved:
+                hint = f"If you trust {parse_address(reply.moved).origin}, enter that address."
         what = f"{self.address.host} sends on to another address ({reply.status}), which is not followed."
         return FacescriptError("server_refused", what, hint)
 
@@ -206,6 +210,7 @@ class _Call:
         if self._thread:
             # One that is still looking a name up cannot be woken; it ends by its own limit.
             self._thread.join(0.5)
+        self._adapter.close()
 
     def _run(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
         try:
@@ -214,25 +219,25 @@ class _Call:
             self._found.put(self._failure(error))
 
     def _ask(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Reply:
-        with requests.Session() as session:
-            session.trust_env = False
-            session.mount("http://", self._adapter)
-            session.mount("https://", self._adapter)
-            with session.request(
-                method,
-                url,
-                data=body or None,
-                headers=headers,
-                timeout=(self._limits.connect, self._limits.silence),
-                allow_redirects=False,
-                stream=True,
-                proxies={} if self._address.is_local else requests.utils.get_environ_proxies(url),
-                verify=next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), True),
-            ) as response:
-                kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                pause = _seconds(response.headers.get("Retry-After", ""))
-                moved = response.headers.get("Location", "")
-                return Reply(response.status_code, kind, pause, moved, self._read(response))
+        # Without requests' Session, which reads .netrc, and the whole body of an answer that sends on elsewhere.
+        response = self._adapter.send(
+            requests.Request(method, url, headers, data=body or None).prepare(),
+            stream=True,
+            timeout=(self._limits.connect, self._limits.silence),
+            verify=next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), True),
+            proxies={} if self._address.is_local else requests.utils.get_environ_proxies(url),
+        )
+        with response:
+            status, found = response.status_code, response.headers
+            kind = found.get("Content-Type", "").partition(";")[0].strip().lower()
+            wanted = 200 <= status < 300 or status in _TELLING
+            return Reply(
+                status,
+                kind,
+                _seconds(found.get("Retry-After", "")),
+                found.get("Location", ""),
+                self._read(response) if wanted else b"",
+            )
 
     def _read(self, response: requests.Response) -> bytes:
         """The bytes of an answer. Raises FacescriptError (`server_answer`) for what is too large, or packed."""

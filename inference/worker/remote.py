@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from ...performance import Brief, FacescriptError, Pose, jsonl
+from ...performance import Brief, FacescriptError, Pose
+from ...performance.parsing import parse_object
 from .. import prompts
 from ..chat import ChatServer, Wanted
 from ..examples import Examples
@@ -29,6 +30,8 @@ _LINE_TOKENS = 160
 _TEMPERATURE = 0.6
 # Characters of a description; longer ones are no line any more.
 _LONGEST_LINE = 400
+# JSON values in an answer: a pose has 61.
+_MAX_VALUES = 200
 # Of an answer that cannot be used, what the model is shown again.
 _SHOWN = 4000
 # What models that think write before their answer.
@@ -124,7 +127,7 @@ def _object(text: str) -> dict[str, object]:
     begin, end = text.find("{"), text.rfind("}")
     if begin < 0 or end < begin:
         raise FacescriptError("bad_json", "There is no JSON object in it.")
-    return jsonl.parse_object(text[begin : end + 1])
+    return parse_object(text[begin : end + 1], _MAX_VALUES)
 
 
 def _moment(ask: Ask) -> str:

@@ -8,20 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-@given(st.sampled_from(BACKENDS), st.text(), st.text(), st.sampled_from(QUANTIZATION_CHOICES))
-def test_options_read_back_as_they_were_written(backend: str, model: str, adapter: str, quantization: str) -> None:
-    options = ModelOptions(backend, model, adapter, quantization)
+@given(st.sampled_from(BACKENDS), st.sampled_from(QUANTIZATION_CHOICES), st.lists(st.text(), min_size=4, max_size=4))
+def test_options_read_back_as_they_were_written(backend: str, quantization: str, texts: list[str]) -> None:
+    options = ModelOptions(backend, texts[0], texts[1], quantization, texts[2], texts[3])
     assert ModelOptions.from_dict(options.to_dict()) == options
 
 
+def test_a_key_is_not_shown() -> None:
+    options = ModelOptions("server", address="localhost:1", key="very-secret")
+    assert "very-secret" not in f"{options} {options!r} {[options]}"
+    assert options != ModelOptions("server", address="localhost:1", key="another")
+
+
 def test_the_default_is_the_embedded_model_as_it_was_measured() -> None:
-    assert ModelOptions().to_dict() == {"backend": "embedded", "model": "", "adapter": "", "quantization": "auto"}
+    assert ModelOptions().to_dict() == {
+        "backend": "embedded",
+        "model": "",
+        "adapter": "",
+        "quantization": "auto",
+        "address": "",
+        "key": "",
+    }
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"backend": "cloud"}, "There is no backend 'cloud'. Choose one of: embedded, local."),
+        ({"backend": "cloud"}, "There is no backend 'cloud'. Choose one of: embedded, local, server."),
         (
             {"quantization": "int2"},
             "There is no quantization 'int2'. Choose one of: auto, nf4, int8, bf16, fp32, none.",
