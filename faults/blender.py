@@ -149,7 +149,7 @@ def two_blenders_at_once(stage: Stage) -> Moves:
     yield from stage.rest()
     yield from second.wait(stage, "done")
     assert len(stage.face.facescript.beats) == 3, "the answers were mixed"
-    assert int(second.said("done")) > 12, "the answers were mixed"
+    assert int(second.said("done")) == 12, "the answers were mixed"
 
 
 @fault(UNHARMED, within=60.0)
@@ -284,14 +284,8 @@ def temporary_folder_is_gone(stage: Stage) -> Moves:
     folder = stage.folder / "temporary"
     folder.mkdir()
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
-    old = os.environ.get("TMPDIR", "")
-    os.environ["TMPDIR"] = str(folder)
-
-    def back() -> None:
-        tempfile.tempdir = before
-        os.environ["TMPDIR"] = old
-
-    stage.undo.append(back)
+    stage.undo.append(lambda: setattr(tempfile, "tempdir", before))
+    stage.set_variables({"TMPDIR": str(folder)})
     folder.rmdir()
     stage.session.stop_worker()
     stage.strike()
@@ -318,17 +312,7 @@ def current_folder_is_gone(stage: Stage) -> Moves:
 def variables_of_another_python(stage: Stage) -> Moves:
     """PYTHONHOME, PYTHONPATH, PYTHONSTARTUP, LD_PRELOAD and VIRTUAL_ENV name things that are not there."""
     names = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "LD_PRELOAD", "VIRTUAL_ENV", "PYTHONIOENCODING")
-    before = {name: os.environ.get(name) for name in names}
-
-    def back() -> None:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-    stage.undo.append(back)
-    os.environ.update(dict.fromkeys(names, str(stage.folder / "nowhere")))
+    stage.set_variables(dict.fromkeys(names, str(stage.folder / "nowhere")))
     stage.session.stop_worker()
     stage.strike()
     stage.generate()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from contextlib import ExitStack
 from pathlib import Path
@@ -120,7 +119,7 @@ def contact_sheet_on_a_full_disk(stage: Stage) -> Moves:
     if (disk := _disk(stage)) is not None:
         disk.fill()
         path = disk.path / "sheet.png"
-        yield from _export(stage, stage.bpy.ops.facescript.contact_sheet, path, size=64, look="RENDER")
+        yield from _export(stage, stage.bpy.ops.facescript.contact_sheet, path, size=64)
         _whole_or_none(path, None)
 
 
@@ -150,9 +149,7 @@ def scratch_disk_is_full(stage: Stage) -> Moves:
     """The disk of the temporary folder is full; the worker is started anew and Generate pressed."""
     if (disk := _disk(stage)) is not None:
         disk.fill()
-        before = os.environ["TMPDIR"]
-        os.environ["TMPDIR"] = str(disk.path)
-        stage.undo.append(lambda: os.environ.update(TMPDIR=before))
+        stage.set_variables({"TMPDIR": str(disk.path)})
         stage.session.stop_worker()
         stage.strike()
         stage.generate()

@@ -30,6 +30,12 @@ class SmallDisk:
         with (self.path / _BALLAST).open("ab") as file:
             os.posix_fallocate(file.fileno(), file.tell(), max(1, free - left))
 
+    def shrink(self, size: int) -> None:
+        """Make the disk smaller, but not than what is on it; nothing where it is not a file system of its own."""
+        if self.mounted:
+            command = ["mount", "-o", f"remount,size={size}", str(self.path)]
+            subprocess.run(command, check=True, capture_output=True)
+
     def clear(self) -> None:
         """Take the file of zeros away."""
         (self.path / _BALLAST).unlink(missing_ok=True)

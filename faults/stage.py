@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,6 +288,12 @@ class Stage:
         while self.undo:
             self.undo.pop()()
 
+    def set_variables(self, variables: Mapping[str, str | None]) -> None:
+        """Set this process's environment variables, or take them away, until the fault is over."""
+        before = {name: os.environ.get(name) for name in variables}
+        _set_variables(variables)
+        self.undo.append(lambda: _set_variables(before))
+
     def skip(self, why: str) -> None:
         """It cannot be tried here."""
         self.skipped = why
@@ -379,6 +385,14 @@ class Stage:
         return fresh
 
 
+def _set_variables(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 def told_by(error: Any) -> Told:
     """What an error of the extension's says."""
     return Told(error.code, error.message, error.hint)
@@ -396,7 +410,7 @@ def traces(folders: tuple[Path, ...]) -> dict[str, Counter[str]]:
     """What this process holds: threads, children, open files, and the files in some folders."""
     files: Counter[str] = Counter()
     for folder in folders:
-        files.update(str(path) for path in folder.rglob("*") if "__pycache__" not in path.parts)
+        files.update(str(path) for path in folder.rglob("*") if not _is_blenders(path.relative_to(folder)))
     return {
         "thread": Counter(thread.name.rstrip("0123456789-") for thread in threading.enumerate()),
         "process": Counter(_kind(pid) for pid in descendants(os.getpid())),
@@ -413,6 +427,11 @@ def left_over(before: dict[str, Counter[str]], after: dict[str, Counter[str]]) -
         for name, more in (found - before[kind]).items()
         if more > 0
     ]
+
+
+def _is_blenders(path: Path) -> bool:
+    """Whether a file is Python's or Blender's own: compiled modules, and the folder of each session."""
+    return "__pycache__" in path.parts or path.parts[0].startswith("blender_")
 
 
 def _kind(pid: int) -> str:
