@@ -9,6 +9,7 @@ generate   IN.jsonl OUT.jsonl: from scripts to performances
 pose       IN.jsonl OUT.jsonl: poses for keyframes that are described already
 bench      the benchmarks
 faults     faults of all kinds, injected for real, and what came of each; writes docs/faults.md
+fuzz       every parser of the border under mutated files (--help says more)
 train      the embedded model's adapter, from the corpus, in steps that can be interrupted (hours)
 evaluate   the embedded model's poses beside baselines, on held-out entries; with --acting, the acting checks
 pictures   take the pictures of the documentation again (needs a windowed Blender)
@@ -41,6 +42,7 @@ COMMANDS = {
     "pose": "facescript.commands.generate",
     "bench": "facescript.commands.bench",
     "faults": "facescript.commands.faults",
+    "fuzz": "facescript.fuzzing.main",
     "train": "facescript.training.train",
     "evaluate": "facescript.training.evaluate",
     "pictures": "facescript.commands.pictures",
