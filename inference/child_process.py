@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -69,11 +70,14 @@ class ChildProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def lines(self, cancelled: Cancelled = never) -> Iterator[str]:
-        """Each line of output and errors, without its end, until the child ends.
+    def lines(self, cancelled: Cancelled = never, idle: float = 0.0) -> Iterator[str]:
+        """Each line of output and errors, without its end, until the child ends; none of them is empty.
+
+        With `idle`, an empty one after each so many seconds in which the child says nothing.
 
         Raises FacescriptError (`cancelled`) soon after `cancelled()` is true, having ended the child.
         """
+        silent = time.monotonic()
         while True:
             if cancelled():
                 self.kill()
@@ -82,6 +86,9 @@ class ChildProcess:
                 line = self._lines.get(timeout=_GLANCE)
             except queue.Empty:
                 if self._process.poll() is None:
+                    if idle and time.monotonic() - silent > idle:
+                        yield ""
+                        silent = time.monotonic()
                     continue
                 # The child has ended, and something that it started still holds its output.
                 self._reader.join(timeout=_LAST_WORDS)
@@ -91,6 +98,7 @@ class ChildProcess:
             if line is None:
                 break
             yield line
+            silent = time.monotonic()
         self.status = self._process.wait()
 
     def kill(self) -> None:

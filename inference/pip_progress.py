@@ -75,7 +75,7 @@ class PipProgress:
     the real bytes, otherwise it moves on with each file.
     """
 
-    def __init__(self, expected: float) -> None:
+    def __init__(self, expected: float = 0.0) -> None:
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self.fraction = 0.0
         self._expected = max(1.0, expected)
@@ -94,7 +94,8 @@ class PipProgress:
             self._before += self._size
             self._size = float(match.group(3) or 0.0) * _UNITS.get((match.group(4) or "").lower(), 0.0)
             self._name = match.group(2)[:80]
-            return self._at(self._before), f"Fetching {self._name}"
+            verb = "Checking" if match.group(1) == "Processing" else "Fetching"
+            return self._at(self._before), f"{verb} {self._name}"
         if match := _COLLECTING.match(line):
             return self._at(self._before + self._size), f"Looking for {match.group(1)[:80]}"
         if match := _INSTALLING.match(line):
@@ -108,18 +109,26 @@ class PipProgress:
         return self.fraction
 
 
-def pip_error(step: str, status: int | None, tail: Sequence[str]) -> FacescriptError:
-    """Why pip failed at `step`, from its exit status and last lines."""
+def cause(what: str, tail: Sequence[str]) -> FacescriptError | None:
+    """What went wrong, if the last lines of pip or another program tell; `what` is the sentence's beginning."""
     text = "\n".join(tail)
-    decisive = decisive_line(tail)
     for pattern, code, message, hint in _CAUSES:
         if pattern.search(text):
-            return FacescriptError(code, f"Installing {step} failed: {message}", f"{hint} (pip: {decisive})")
+            return FacescriptError(code, f"{what}: {message}", f"{hint} (It said: {decisive_line(tail)})")
+    return None
+
+
+def pip_error(step: str, status: int | None, tail: Sequence[str]) -> FacescriptError:
+    """Why pip failed at `step`, from its exit status and last lines."""
+    if known := cause(f"Installing {step} failed", tail):
+        return known
     if status is not None and (status < 0 or status == 137):
         return FacescriptError(
             "killed", f"Installing {step} was killed.", "Perhaps memory ran out: close other programs and try again."
         )
-    return FacescriptError("pip_failed", f"Installing {step} failed: {decisive}", "Press Set Up to try again.")
+    return FacescriptError(
+        "pip_failed", f"Installing {step} failed: {decisive_line(tail)}", "Press Set Up to try again."
+    )
 
 
 def decisive_line(tail: Sequence[str]) -> str:

@@ -4,11 +4,13 @@
 Layout of its folder:
 
 - `runtime.json` names the environment and the models that are in use. It is written last, in one atomic step.
+  Where extensions of several versions share the folder, `runtime-KEY.json` is that of one that asks for other packages.
 - `env-N` is a virtual environment and `models-N` the converted models. Set-up never changes those in use: it
   makes new ones beside them, at the place where they will stay, and then replaces `runtime.json`. So nothing is
   renamed or moved (a virtual environment cannot be, and Windows refuses it for open files), and an interruption
   at any moment leaves either the old runtime or the new one.
-- `setup.json` is the journal of a set-up that is not done, `setup.lock` its lock, `tmp` its scratch folder.
+- `setup.json` is the journal of a set-up that is not done, `setup.lock` its lock, `wheels` what it has fetched and
+  `tmp` its scratch folder.
 """
 
 from __future__ import annotations
@@ -23,20 +25,24 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from ..performance.errors import FacescriptError
+from .addresses import KEY_VARIABLE
+from .in_use import held
 
 PACKAGE = Path(__file__).resolve().parent.parent
 REQUIREMENTS = Path(__file__).with_name("requirements")
-# What an environment is made of, and what its models are made of.
-ENV_FILES = ("torch.txt", "cpu.txt")
-MODEL_FILES = ("model.txt",)
+MODEL_LOCK = "model.lock"
+PIP_LOCK = "pip.lock"
 # A state file is a few hundred bytes; more is not one of ours.
 _MAX_STATE_BYTES = 1 << 20
 
 StateKind = Literal["missing", "incomplete", "outdated", "ready"]
+Accelerator = Literal["cpu", "cuda"]
+ACCELERATORS: dict[Accelerator, str] = {"cpu": "the processor", "cuda": "an NVIDIA GPU"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,9 @@ class Record:
     """What `runtime.json` says: which folders are in use, and what they were made from.
 
     `env` and `models` are names in the runtime's folder; `python` is the path of an existing environment's
-    Python if that is used instead of `env`. `requirements` and `model` are digests of the requirement files.
-    `selftest` is what the self-test measured.
+    Python if that is used instead of `env`. `requirements` and `model` are digests of the locks, `accelerator` what
+    torch was built for. `users` are the folders of the extensions that were set up with it, one a line. `selftest` is
+    what the self-test measured.
     """
 
     models: str
@@ -66,6 +73,8 @@ class Record:
     python_version: str = ""
     platform: str = ""
     quantization: str = ""
+    accelerator: str = ""
+    users: str = ""
     selftest: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -86,6 +95,11 @@ class Runtime:
         return self.folder / "setup.json"
 
     @property
+    def wheels(self) -> Path:
+        """The folder of what a set-up has fetched."""
+        return self.folder / "wheels"
+
+    @property
     def python(self) -> Path:
         """The Python that workers run with. Raises FacescriptError (`no_runtime`) before set-up."""
         record = self._record()
@@ -101,29 +115,30 @@ class Runtime:
         """What the measurement at set-up chose. Raises FacescriptError (`no_runtime`) before set-up."""
         return self._record().quantization
 
-    def record(self) -> Record | None:
-        """What `runtime.json` says, or None if there is none or it is damaged."""
-        entry = read_json(self.record_path)
-        if entry is None or entry.get("complete") is not True:
-            return None
-        kept = {f.name: entry[f.name] for f in fields(Record) if f.name in entry}
-        selftest = kept.pop("selftest", {})
-        if not isinstance(selftest, dict) or not all(isinstance(value, str) for value in kept.values()):
-            return None
-        try:
-            record = Record(**kept, selftest=selftest)
-        except TypeError:
-            return None
-        # Names, not paths: nothing outside of the folder is ever used or removed.
-        named = is_generation(record.models, "models") and (record.python or is_generation(record.env, "env"))
-        return record if named else None
+    def record(self, requirements: Path = REQUIREMENTS) -> Record | None:
+        """What is in use for the extension that asks for `requirements`, or None if there is nothing or it is damaged.
 
-    def state(self, requirements: Path = REQUIREMENTS) -> RuntimeState:
-        """Look at the folder (a few small files: cheap enough for drawing a panel)."""
-        record = self.record()
+        Where nothing was made for it, it is what was made last, which may do.
+        """
+        last = read_record(self.record_path)
+        if last is None or asks_for(requirements, last):
+            return last
+        for path in self.other_record_paths():
+            other = read_record(path)
+            if other is not None and asks_for(requirements, other):
+                return other
+        return last
+
+    def other_record_paths(self) -> list[Path]:
+        """Each `runtime-KEY.json`."""
+        return sorted(self.folder.glob("runtime-*.json"))
+
+    def state(self, requirements: Path = REQUIREMENTS, accelerator: Accelerator | None = None) -> RuntimeState:
+        """Look at the folder (a few small files: cheap enough for drawing a panel); `accelerator` is what is wanted."""
+        record = self.record(requirements)
         if record is None:
             if self.journal_path.exists() or self.record_path.exists():
-                return RuntimeState("incomplete", "Set-up was interrupted. Press Set Up to go on where it stopped.")
+                return RuntimeState("incomplete", f"Set-up was interrupted. {_GO_ON}{self._here()}.")
             return RuntimeState("missing", "The language model is not set up yet. Press Set Up.")
         if not self._alive(record):
             return RuntimeState(
@@ -135,10 +150,29 @@ class Runtime:
             return RuntimeState(
                 "outdated", f"The runtime was made for {record.platform}. Press Set Up to make one here."
             )
-        current = record.python or record.requirements == digest(requirements, ENV_FILES)
-        if not current or record.model != digest(requirements, MODEL_FILES):
-            return RuntimeState("outdated", "This version needs newer packages. Press Set Up to update.", usable=True)
+        if why := self._outdated(record, requirements, accelerator):
+            here = self._here()
+            return RuntimeState("outdated", f"{why} {_GO_ON if here else 'Press Set Up to update'}{here}.", usable=True)
         return RuntimeState("ready", f"Ready ({record.quantization}).", usable=True)
+
+    def _outdated(self, record: Record, requirements: Path, accelerator: Accelerator | None) -> str:
+        """In what a runtime that works is not the one that is wanted; "" if it is."""
+        if not record.python and accelerator and sys.platform != "darwin":
+            made = ACCELERATORS.get(record.accelerator)  # type: ignore[call-overload]
+            if made and record.accelerator != accelerator:
+                return f"The runtime was made for {made}, and {ACCELERATORS[accelerator]} is chosen."
+        return "" if asks_for(requirements, record) else "This version needs newer packages."
+
+    def _here(self) -> str:
+        """How much an interrupted set-up has fetched, in words; "" if that is nothing or not known."""
+        entry = read_json(self.journal_path) or {}
+        total = entry.get("bytes")
+        if not isinstance(total, int) or total <= 0 or not self.wheels.is_dir():
+            return ""
+        with suppress(OSError):
+            here = sum(entry.stat().st_size for entry in os.scandir(self.wheels))
+            return f" ({min(here, total) / 1e6:.0f} of {total / 1e6:.0f} MB are here)" if here else ""
+        return ""
 
     def _record(self) -> Record:
         record = self.record()
@@ -152,6 +186,39 @@ class Runtime:
         return is_alive(self.folder / record.env)
 
 
+_GO_ON = "Press Set Up to go on where it stopped"
+
+
+def read_record(path: Path) -> Record | None:
+    """The record in a file, or None if there is none or it is damaged."""
+    entry = read_json(path)
+    if entry is None or entry.get("complete") is not True:
+        return None
+    kept = {f.name: entry[f.name] for f in fields(Record) if f.name in entry}
+    selftest = kept.pop("selftest", {})
+    if not isinstance(selftest, dict) or not all(isinstance(value, str) for value in kept.values()):
+        return None
+    try:
+        record = Record(**kept, selftest=selftest)
+    except TypeError:
+        return None
+    # Names, not paths: nothing outside of the folder is ever used or removed.
+    named = is_generation(record.models, "models") and (record.python or is_generation(record.env, "env"))
+    return record if named else None
+
+
+def asks_for(requirements: Path, record: Record) -> bool:
+    """Whether what a record names was made from these locks, for whichever accelerator."""
+    if record.model != digest(requirements, MODEL_LOCK):
+        return False
+    return bool(record.python) or record.requirements in {digest(requirements, env_lock(a)) for a in ACCELERATORS}
+
+
+def env_lock(accelerator: Accelerator, system: str = sys.platform) -> str:
+    """The file name of the lock for an environment."""
+    return "macos.lock" if system == "darwin" else f"{accelerator}.lock"
+
+
 def write_record(runtime: Runtime, record: Record) -> None:
     """Put a new runtime in use, atomically."""
     write_json(runtime.record_path, {"complete": True, **asdict(record)})
@@ -163,7 +230,8 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     Nothing that points Python at Blender's own modules is left, and nothing in there reaches for the network.
     """
     # __PYVENV_LAUNCHER__ makes macOS's Python take itself for another one.
-    dropped = ("__PYVENV_LAUNCHER__", "VIRTUAL_ENV")
+    # The key is said to a worker over its pipe, if at all.
+    dropped = ("__PYVENV_LAUNCHER__", "VIRTUAL_ENV", KEY_VARIABLE)
     source = os.environ if base is None else base
     kept = {key: value for key, value in source.items() if not key.startswith("PYTHON") and key not in dropped}
     return kept | {
@@ -184,18 +252,22 @@ def remove(runtime: Runtime) -> None:
     if not runtime.folder.is_dir():
         return
     with locked(runtime.folder):
-        for path in (runtime.record_path, runtime.journal_path):
+        if any(map(held, generations(runtime.folder))):
+            raise _in_use(runtime.folder)
+        for path in (runtime.record_path, *runtime.other_record_paths(), runtime.journal_path):
             path.unlink(missing_ok=True)
-        left = [path for path in generations(runtime.folder) if not remove_tree(path)]
-        if not remove_tree(runtime.folder / "tmp") or left:
-            raise FacescriptError(
-                "in_use",
-                f"Some files in {runtime.folder} cannot be removed.",
-                "Close every Blender that uses Facescript, then remove the runtime again.",
-            )
+        trees = (*generations(runtime.folder), runtime.wheels, runtime.folder / "tmp")
+        # Each is tried, also after one that stays.
+        if [path for path in trees if not remove_tree(path)]:
+            raise _in_use(runtime.folder)
     (runtime.folder / "setup.lock").unlink(missing_ok=True)
     with suppress(OSError):
         runtime.folder.rmdir()
+
+
+def _in_use(folder: Path) -> FacescriptError:
+    what = f"Some files in {folder} cannot be removed: a worker uses them."
+    return FacescriptError("in_use", what, "Close every Blender that uses Facescript, then remove the runtime again.")
 
 
 # --- the folder's parts -------------------------------------------------------------------------------------
@@ -232,20 +304,30 @@ def generations(folder: Path) -> list[Path]:
 
 
 def remove_tree(path: Path) -> bool:
-    """Remove a folder (or a link to one, not what it points at); whether it is gone."""
+    """Remove a folder (or a link to one, not what it points at) that no worker works from; whether it is gone."""
     if path.is_symlink():
         path.unlink()
+    elif held(path):
+        return False
     else:
         shutil.rmtree(path, ignore_errors=True)
     return not path.exists()
 
 
-def digest(folder: Path, names: tuple[str, ...]) -> str:
-    """A short digest of requirement files, without their comments."""
-    rows: list[str] = []
-    for name in names:
-        lines = (folder / name).read_text(encoding="utf-8").splitlines()
-        rows += [row for line in lines if (row := line.split("#")[0].strip())]
+def digest(folder: Path, name: str) -> str:
+    """A short digest of what a lock has installed: packages, versions and markers, not the hashes of wheels."""
+    try:
+        path = folder / name
+        return _digest(path, path.stat().st_mtime_ns)
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{folder / name} is missing or damaged."
+        raise FacescriptError("bad_install", what, "Install the extension again.") from error
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, changed: int) -> str:
+    lines = (line.split("#")[0].rstrip(" \\").strip() for line in path.read_text(encoding="utf-8").splitlines())
+    rows = [line for line in lines if line and not line.startswith("-")]
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 

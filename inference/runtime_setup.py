@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from ..performance.errors import FacescriptError
-from . import setup_steps as steps
 from .child_process import Cancelled, never
 from .runtime import (
-    ENV_FILES,
-    MODEL_FILES,
+    MODEL_LOCK,
+    PACKAGE,
+    REQUIREMENTS,
     Record,
     Runtime,
+    asks_for,
     digest,
     extension_version,
     generations,
@@ -25,12 +29,14 @@ from .runtime import (
     locked,
     platform_name,
     read_json,
+    read_record,
     remove,
     remove_tree,
     write_json,
     write_record,
 )
-from .setup_steps import SetupOptions
+from .setup_steps import STEPS
+from .setup_work import SetupOptions, Work
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,13 @@ class SetupEvent:
 
 @dataclass(frozen=True)
 class _Journal:
-    """A set-up that is not done: what it makes (`key`), where, and which steps are done."""
+    """A set-up that is not done: what it makes (`key`), where, which steps are done, and the bytes that it fetches."""
 
     key: str
     env: str
     models: str
     done: tuple[str, ...] = ()
+    bytes: int = 0
 
 
 def set_up(runtime: Runtime, options: SetupOptions, cancelled: Cancelled = never) -> Iterator[SetupEvent]:
@@ -59,44 +66,63 @@ def set_up(runtime: Runtime, options: SetupOptions, cancelled: Cancelled = never
     Steps that an interrupted set-up has done are not done again, and a runtime that was in use stays in use
     until the new one is whole.
 
-    Raises FacescriptError: `offline`, `busy`, `no_disk`, `no_folder`, `not_python`, `old_python`,
-    `no_ensurepip`, `bad_python`, `no_network`, `bad_hash`, `pip_failed`, `killed`, `prepare_failed`,
-    `cancelled`, and what the preparation of the models says.
+    Raises FacescriptError: `offline`, `busy`, `no_disk`, `no_folder`, `no_permission`, `long_path`, `not_python`,
+    `old_python`, `no_ensurepip`, `bad_python`, `bad_install`, `no_torch`, `no_wheels`, `no_network`, `bad_hash`,
+    `pip_failed`, `killed`, `prepare_failed`, `cancelled`, and what the preparation of the models says.
     """
     try:
         runtime.folder.mkdir(parents=True, exist_ok=True)
         with locked(runtime.folder) as lock:
             yield from _set_up(runtime, options, cancelled, lock)
     except OSError as error:
-        code = "no_disk" if error.errno in (28, 122) else "no_folder"
-        raise FacescriptError(
-            code,
-            f"The folder of the runtime cannot be used ({runtime.folder}): {error.strerror or error}.",
-            "Free some space, or choose another folder in the preferences.",
-        ) from error
+        raise _unusable(runtime.folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> FacescriptError:
+    """What to tell of a folder that the system lets us not work in."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "Free some space, then press Set Up again: it goes on where it stopped."
+        return FacescriptError("no_disk", f"The disk of {folder} is full.", hint)
+    hint = "Choose another folder in the preferences"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        what = f"The folder {folder} cannot be written."
+        return FacescriptError("no_permission", what, f"{hint}, or give yourself the right to write there.")
+    if error.errno == errno.ENAMETOOLONG or getattr(error, "winerror", 0) == 206:
+        return FacescriptError("long_path", f"The path of the folder is too long: {str(folder)[:200]}.", f"{hint}.")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        what = f"There is a file where the folder of the runtime should be: {_file_in_the_way(folder)}."
+        return FacescriptError("no_folder", what, f"{hint}, or move that file.")
+    what = f"The folder of the runtime cannot be used ({folder}): {error.strerror or error}."
+    return FacescriptError("no_folder", what, f"{hint}.")
+
+
+def _file_in_the_way(folder: Path) -> Path:
+    return next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), folder)
 
 
 def _set_up(runtime: Runtime, options: SetupOptions, cancelled: Cancelled, lock: int) -> Iterator[SetupEvent]:
     if _is_ready(runtime, options):
         runtime.journal_path.unlink(missing_ok=True)
+        _note_user(runtime, options)
         _sweep(runtime, None)
         yield SetupEvent("done", 1.0, "The language model is ready.")
         return
-    record = runtime.record()
+    record = runtime.record(options.requirements)
     journal = _begin(runtime, options, record)
     scratch = runtime.folder / "tmp"
     remove_tree(scratch)
     scratch.mkdir()
-    work = steps.Work(
+    work = Work(
         options=options,
         folder=runtime.folder,
         env=runtime.folder / journal.env,
         models=runtime.folder / journal.models,
+        wheels=runtime.wheels,
         cancelled=cancelled,
         lock=lock,
         done=journal.done,
     )
-    plan = [step for step in steps.STEPS if options.python is None or step.existing]
+    plan = [step for step in STEPS if options.python is None or step.existing]
     whole = sum(step.weight for step in plan)
     fraction = 0.0
     for step in plan:
@@ -104,9 +130,13 @@ def _set_up(runtime: Runtime, options: SetupOptions, cancelled: Cancelled, lock:
         if step.name not in journal.done:
             yield SetupEvent(step.name, fraction, step.title)
             for part, message in step.run(work):
+                if work.bytes > journal.bytes:
+                    journal = replace(journal, bytes=work.bytes)
+                    _write_journal(runtime, journal)
                 yield SetupEvent(step.name, min(1.0, fraction + share * min(1.0, max(0.0, part))), message)
             if step.lasting:
                 journal = replace(journal, done=(*journal.done, step.name))
+                work.done = journal.done
                 _write_journal(runtime, journal)
         fraction += share
     _put_in_use(runtime, options, journal, work)
@@ -114,8 +144,10 @@ def _set_up(runtime: Runtime, options: SetupOptions, cancelled: Cancelled, lock:
 
 
 def _is_ready(runtime: Runtime, options: SetupOptions) -> bool:
-    record = runtime.record()
-    if record is None or options.repair or runtime.state(options.requirements).kind != "ready":
+    record = runtime.record(options.requirements)
+    if record is None or options.repair:
+        return False
+    if runtime.state(options.requirements, options.accelerator).kind != "ready":
         return False
     return record.python == (str(options.python) if options.python else "")
 
@@ -124,8 +156,8 @@ def _begin(runtime: Runtime, options: SetupOptions, record: Record | None) -> _J
     """The journal to go on with: the one that an interrupted set-up of the same things left, or a new one."""
     key = "|".join(
         (
-            digest(options.requirements, ENV_FILES),
-            digest(options.requirements, MODEL_FILES),
+            digest(options.requirements, options.lock),
+            digest(options.requirements, MODEL_LOCK),
             platform_name(),
             str(options.python or options.base_python),
             "repair" if options.repair else "",
@@ -146,45 +178,80 @@ def _new_journal(runtime: Runtime, options: SetupOptions, record: Record | None,
     reusable = record is not None and not (record.python or options.repair or options.python)
     if record is None or not reusable or not is_alive(runtime.folder / record.env):
         return fresh
-    if record.requirements != digest(options.requirements, ENV_FILES) or record.platform != platform_name():
+    if record.requirements != digest(options.requirements, options.lock) or record.platform != platform_name():
         return fresh
     # The environment in use is what is wanted; only its models are made anew.
-    done = ("venv", "pip", "torch", "packages")
-    same_model = record.model == digest(options.requirements, MODEL_FILES)
+    done = ("venv", "pip", "packages")
+    same_model = record.model == digest(options.requirements, MODEL_LOCK)
     return replace(fresh, env=record.env, done=(*done, "model") if same_model else done)
 
 
-def _put_in_use(runtime: Runtime, options: SetupOptions, journal: _Journal, work: steps.Work) -> None:
+def _put_in_use(runtime: Runtime, options: SetupOptions, journal: _Journal, work: Work) -> None:
+    last = read_record(runtime.record_path)
     record = Record(
         models=journal.models,
         env="" if options.python else journal.env,
         python=str(options.python) if options.python else "",
-        requirements=digest(options.requirements, ENV_FILES),
-        model=digest(options.requirements, MODEL_FILES),
+        requirements=digest(options.requirements, options.lock),
+        model=digest(options.requirements, MODEL_LOCK),
         version=extension_version(),
         python_version=work.python_version,
         platform=platform_name(),
         quantization=work.quantization,
+        accelerator=options.accelerator,
+        users=str(PACKAGE),
         selftest=work.selftest,
     )
+    if last is not None and not asks_for(options.requirements, last) and _users(last):
+        # An extension of another version goes on with it.
+        write_json(_kept_path(runtime, last), {"complete": True, **asdict(last)})
     write_record(runtime, record)
     runtime.journal_path.unlink(missing_ok=True)
     _sweep(runtime, None)
 
 
-def _sweep(runtime: Runtime, journal: _Journal | None) -> None:
-    """Remove environments and models that are neither in use nor being made, and what pip left behind.
+def _note_user(runtime: Runtime, options: SetupOptions) -> None:
+    """Note that this extension too uses the runtime that is ready."""
+    for path in (runtime.record_path, *runtime.other_record_paths()):
+        record = read_record(path)
+        if record is None or not asks_for(options.requirements, record) or str(PACKAGE) in record.users.splitlines():
+            continue
+        users = "\n".join(filter(None, (record.users, str(PACKAGE))))
+        write_json(path, {"complete": True, **asdict(record), "users": users})
 
-    What is held open (Windows, a worker of the runtime before) stays until the next sweep.
+
+def _users(record: Record) -> list[str]:
+    """The folders of the other extensions that are still there and ask for what a record names."""
+    found = []
+    for user in record.users.splitlines():
+        with suppress(OSError, FacescriptError):
+            if Path(user) != PACKAGE and asks_for(Path(user, "inference", "requirements"), record):
+                found.append(user)
+    return found
+
+
+def _kept_path(runtime: Runtime, record: Record) -> Path:
+    return runtime.folder / f"runtime-{record.requirements}-{record.model}.json"
+
+
+def _sweep(runtime: Runtime, journal: _Journal | None) -> None:
+    """Remove environments and models that are neither in use nor being made, and what was fetched.
+
+    What a worker of the runtime before works from, or is held open (Windows), stays until the next sweep.
     """
-    record = runtime.record()
-    kept = {record.env, record.models} if record else set()
-    kept |= {journal.env, journal.models} if journal else set()
+    kept = {journal.env, journal.models} if journal else set()
+    for path in (runtime.record_path, *runtime.other_record_paths()):
+        record = read_record(path)
+        if record is not None and (path == runtime.record_path or _users(record) or asks_for(REQUIREMENTS, record)):
+            kept |= {record.env, record.models}
+        elif path != runtime.record_path:
+            path.unlink(missing_ok=True)
     for path in generations(runtime.folder):
         if path.name not in kept:
             remove_tree(path)
     if journal is None:
-        shutil.rmtree(runtime.folder / "tmp", ignore_errors=True)
+        for name in ("tmp", "wheels"):
+            shutil.rmtree(runtime.folder / name, ignore_errors=True)
 
 
 def _read_journal(runtime: Runtime) -> _Journal | None:
@@ -194,12 +261,13 @@ def _read_journal(runtime: Runtime) -> _Journal | None:
         return None
     if not (is_generation(env, "env") and is_generation(models, "models")):
         return None
-    return _Journal(key, env, models, tuple(str(name) for name in done))
+    fetched = entry.get("bytes")
+    whole = fetched if isinstance(fetched, int) and fetched > 0 else 0
+    return _Journal(key, env, models, tuple(str(name) for name in done), whole)
 
 
 def _write_journal(runtime: Runtime, journal: _Journal) -> None:
-    entry = {"key": journal.key, "env": journal.env, "models": journal.models, "done": list(journal.done)}
-    write_json(runtime.journal_path, entry)
+    write_json(runtime.journal_path, {**asdict(journal), "done": list(journal.done)})
 
 
 def take_down(runtime: Runtime) -> Iterator[SetupEvent]:

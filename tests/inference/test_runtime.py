@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from facescript.inference.child_process import ChildProcess
 from facescript.inference.pip_progress import PipProgress, pip_error
 from facescript.inference.runtime import Runtime, child_environment, locked, remove, write_json
 from facescript.inference.runtime_setup import SetupEvent, SetupJob, set_up
-from facescript.inference.setup_steps import SetupOptions, index_answers
+from facescript.inference.setup_work import SetupOptions
 from facescript.performance import FacescriptError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,8 @@ time.sleep(60)
 """
 
 
-def _wheel(folder: Path, name: str, version: str = "1.0") -> None:
+def _wheel(folder: Path, name: str, version: str = "1.0") -> str:
+    """Make a tiny wheel; its row for a lock."""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}/__init__.py": f"VERSION = {version!r}\n",
@@ -57,6 +59,8 @@ def _wheel(folder: Path, name: str, version: str = "1.0") -> None:
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
         for path, text in {**files, f"{info}/RECORD": record}.items():
             archive.writestr(path, text)
+    data = (folder / f"{name}-{version}-py3-none-any.whl").read_bytes()
+    return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(data).hexdigest()}\n"
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +70,14 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> SetupOptions:
     wheels, requirements = folder / "wheels", folder / "requirements"
     wheels.mkdir()
     requirements.mkdir()
-    for name in ("torch", "packages", "model"):
-        _wheel(wheels, f"fs_{name}")
-    for file, name in (("torch", "torch"), ("cpu", "packages"), ("model", "model")):
-        (requirements / f"{file}.txt").write_text(f"# tiny\nfs_{name}==1.0\n", encoding="utf-8")
+    rows = {name: _wheel(wheels, f"fs_{name}") for name in ("torch", "packages", "model")}
+    for lock in ("cpu", "cuda", "macos"):
+        (requirements / f"{lock}.lock").write_text(f"# {lock}\n{rows['torch']}{rows['packages']}", encoding="utf-8")
+    # Another row, so that what is made for an NVIDIA GPU is another thing.
+    (requirements / "cuda.lock").open("a", encoding="utf-8").write("fs_cuda==1.0 ; sys_platform == 'none'\n")
+    (requirements / "model.lock").write_text(rows["model"], encoding="utf-8")
     # Not among the wheels: the pip that Python brought has to do.
-    (requirements / "pip.txt").write_text("pip==99.0\n", encoding="utf-8")
+    (requirements / "pip.lock").write_text(f"pip==99.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
     start = folder / "start.py"
     start.write_text(PREPARE, encoding="utf-8")
     return SetupOptions(
@@ -180,7 +186,7 @@ def _pid_of_preparation(runtime: Runtime) -> int:
 
 def test_set_up_from_nothing(template: Path, options: SetupOptions) -> None:
     events = [SetupEvent(*row) for row in json.loads(template.with_name("events.json").read_text())]
-    assert _steps(events) == ["check", "venv", "pip", "torch", "packages", "model", "prepare", "done"]
+    assert _steps(events) == ["check", "venv", "pip", "fetch", "packages", "model", "prepare", "done"]
     fractions = [event.fraction for event in events]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -208,12 +214,11 @@ def test_only_the_models_are_made_anew_when_only_they_changed(
 ) -> None:
     requirements = Path(shutil.copytree(options.requirements, tmp_path / "requirements"))
     wheels = Path(shutil.copytree(options.wheels or Path(), tmp_path / "wheels"))
-    _wheel(wheels, "fs_model", "2.0")
-    (requirements / "model.txt").write_text("fs_model==2.0\n")
+    (requirements / "model.lock").write_text(_wheel(wheels, "fs_model", "2.0"))
     newer = replace(options, requirements=requirements, wheels=wheels)
     assert runtime.state(requirements).kind == "outdated"
     assert runtime.state(requirements).usable
-    assert _steps(list(set_up(runtime, newer))) == ["check", "model", "prepare", "done"]
+    assert _steps(list(set_up(runtime, newer))) == ["check", "fetch", "model", "prepare", "done"]
     assert runtime.state(requirements).kind == "ready"
     assert (runtime.python.parent.parent.name, runtime.models.name) == ("env-1", "models-2")
     assert not (runtime.folder / "models-1").exists()
@@ -221,11 +226,14 @@ def test_only_the_models_are_made_anew_when_only_they_changed(
 
 def test_a_failed_update_leaves_the_old_runtime_in_use(runtime: Runtime, options: SetupOptions, tmp_path: Path) -> None:
     requirements = Path(shutil.copytree(options.requirements, tmp_path / "requirements"))
-    (requirements / "cpu.txt").write_text("fs_missing==3.0\n")
+    wheels = Path(shutil.copytree(options.wheels or Path(), tmp_path / "wheels"))
+    (wheels / "fs_broken-1.0-py3-none-any.whl").write_bytes(b"no zip")
+    row = f"fs_broken==1.0 --hash=sha256:{hashlib.sha256(b'no zip').hexdigest()}\n"
+    (requirements / "cpu.lock").write_text(row)
     before = runtime.record_path.read_bytes()
-    error = _code(runtime, replace(options, requirements=requirements))
+    error = _code(runtime, replace(options, requirements=requirements, wheels=wheels))
     assert error.code == "pip_failed"
-    assert "fs_missing==3.0" in error.message or "fs-missing==3.0" in error.message
+    assert "fs_broken" in error.message or "fs-broken" in error.message
     assert runtime.record_path.read_bytes() == before
     assert runtime.state(options.requirements).kind == "ready"
     assert runtime.state(requirements).usable
@@ -247,15 +255,17 @@ def test_a_python_that_is_gone_is_noticed_and_repaired(runtime: Runtime, options
 # --- interruptions ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", ["torch", "packages", "model", "prepare"])
+@pytest.mark.parametrize("step", ["fetch", "packages", "model", "prepare"])
 def test_stopped_before_a_step_it_goes_on_there(interrupted: Runtime, options: SetupOptions, step: str) -> None:
     events = set_up(interrupted, options)
     seen = next(event for event in events if event.step == step)
     assert seen.fraction < 1.0
     events.close()
     assert interrupted.state(options.requirements).kind == "incomplete"
-    order = ["torch", "packages", "model", "prepare"]
-    assert _steps(list(set_up(interrupted, options))) == ["check", *order[order.index(step) :], "done"]
+    # What is fetched is looked at each time.
+    steps = ["packages", "model", "prepare"]
+    left = steps[steps.index(step) :] if step in steps else steps
+    assert _steps(list(set_up(interrupted, options))) == ["check", "fetch", *left, "done"]
     assert interrupted.state(options.requirements).kind == "ready"
 
 
@@ -298,7 +308,7 @@ sys.modules["facescript"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 from facescript.inference.runtime import Runtime
 from facescript.inference.runtime_setup import set_up
-from facescript.inference.setup_steps import SetupOptions
+from facescript.inference.setup_work import SetupOptions
 P = pathlib.Path
 options = SetupOptions(P({str(options.base_python)!r}), False, P({str(options.wheels)!r}),
     requirements=P({str(options.requirements)!r}), start=P({str(slow)!r}))
@@ -323,7 +333,7 @@ for event in set_up(Runtime(P({str(interrupted.folder)!r})), options):
         if orphan:
             os.kill(orphan, signal.SIGKILL)
     _wait_for(lambda: not _is_running(orphan))
-    assert _steps(list(set_up(interrupted, options))) == ["check", "prepare", "done"]
+    assert _steps(list(set_up(interrupted, options))) == ["check", "fetch", "prepare", "done"]
     assert interrupted.state(options.requirements).kind == "ready"
 
 
@@ -439,7 +449,7 @@ def test_a_preparation_that_fails_says_why(
     interrupted: Runtime, options: SetupOptions, tmp_path: Path, text: str, code: str, words: str
 ) -> None:
     list_done = json.loads(interrupted.journal_path.read_text())
-    write_json(interrupted.journal_path, {**list_done, "done": ["venv", "pip", "torch", "packages", "model"]})
+    write_json(interrupted.journal_path, {**list_done, "done": ["venv", "pip", "packages", "model"]})
     error = _code(interrupted, replace(options, start=_start(tmp_path, text)))
     assert error.code == code
     assert words in error.message
@@ -553,29 +563,3 @@ def test_pips_errors_are_told_apart(line: str, code: str) -> None:
     assert error.code == code
     assert error.hint
     assert pip_error("torch", -9, []).code == "killed"
-
-
-def test_the_cpu_index_is_used_only_if_it_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert not index_answers("http://127.0.0.1:9/whl/cpu")
-    asked: list[list[str]] = []
-
-    def pip(work: object, step: str, arguments: list[str], expected: float = 0.0) -> Iterator[tuple[float, str]]:
-        asked.append(list(arguments))
-        yield 1.0, ""
-
-    monkeypatch.setattr(setup_steps, "_pip", pip)
-    monkeypatch.setattr(sys, "platform", "linux")
-    work = setup_steps.Work(
-        SetupOptions(torch_index="http://index"), tmp_path, tmp_path / "env-1", tmp_path / "models-1"
-    )
-    for answers in (True, False):
-        monkeypatch.setattr(setup_steps, "index_answers", lambda url, answers=answers: answers)
-        messages = [message for _, message in setup_steps._torch(work)]
-        assert ("http://index" in asked[-1]) is answers
-        assert any("GB" in message for message in messages) is not answers
-
-
-def test_the_shipped_requirements_are_pinned() -> None:
-    for name in ("pip", "torch", "model"):
-        rows = (setup_steps.REQUIREMENTS / f"{name}.txt").read_text().splitlines()
-        assert [row for row in rows if row and not row.startswith("#") and "==" not in row] == []

@@ -18,7 +18,7 @@ from facescript.commands.installed import PACKAGE  # noqa: E402
 def test_the_zip_holds_what_runs_and_nothing_else(built_zip: Path) -> None:
     names = zipfile.ZipFile(built_zip).namelist()
     assert {"blender_manifest.toml", "__init__.py", "LICENSE", "inference/start.py"} <= set(names)
-    assert {"inference/requirements/cpu.txt", "rig_mapping/styles.json", "operators/emotions.json"} <= set(names)
+    assert {"inference/requirements/cpu.lock", "rig_mapping/styles.json", "operators/emotions.json"} <= set(names)
     folders = {name.split("/")[0] for name in names if "/" in name}
     assert folders == {"performance", "inference", "rig_mapping", "demo_face", "operators", "panels"}
     assert not [name for name in names if name.endswith(".pyc") or "/." in name or name.startswith(".")]
