@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
+from ..inference import server_trial
+from ..inference.addresses import Address, check_key, given_key, parse_address
+from ..inference.host_runtime import HostRuntime
 from ..inference.options import ModelOptions
 from ..inference.runtime import Runtime
 from ..performance import FacescriptError
@@ -19,6 +22,15 @@ PACKAGE = __package__.rpartition(".")[0]
 BACKEND_ITEMS = [
     ("embedded", "Embedded", "The small model that comes with the extension; works without a network"),
     ("local", "Local Model", "A Hugging Face model in a folder on this machine, with or without a LoRA adapter"),
+    (
+        "server",
+        "Server",
+        "A server that you run: Ollama, LM Studio, llama.cpp, vLLM. Your script is sent to it",
+    ),
+]
+ACCELERATOR_ITEMS = [
+    ("cpu", "Processor", "PyTorch's build for processors: about 200 MB to fetch"),
+    ("cuda", "NVIDIA GPU", "PyTorch's build for NVIDIA's GPUs: up to 3 GB to fetch, and 9 GB on disk"),
 ]
 QUANTIZATION_ITEMS = [
     ("auto", "Automatic", "What was measured as the fastest on this machine at set-up"),
@@ -27,6 +39,11 @@ QUANTIZATION_ITEMS = [
     ("bf16", "bf16", "The weights as they are"),
     ("fp32", "fp32", "Most memory; for processors that are slow at bf16"),
 ]
+
+
+def _models(chosen: Any, _context: Any, typed: str) -> list[str]:
+    """The models of the server that was tested last, for the search in the field."""
+    return [name for name in server_trial.models(chosen.server_address) if typed.lower() in name.lower()]
 
 
 class Settings:
@@ -42,6 +59,11 @@ class Settings:
         description="Set up from the wheels in this folder instead of downloading them",
         subtype="DIR_PATH",
     )
+    accelerator: EnumProperty(
+        name="Accelerator",
+        description="What the runtime's PyTorch is built for; after a change, press Set Up. On a Mac, Apple's GPU is used",
+        items=ACCELERATOR_ITEMS,
+    )
     backend: EnumProperty(name="Model", description="Which model writes the performance", items=BACKEND_ITEMS)
     model_folder: StringProperty(
         name="Model Folder",
@@ -55,6 +77,34 @@ class Settings:
     )
     quantization: EnumProperty(
         name="Quantization", description="How the model's weights are kept in memory", items=QUANTIZATION_ITEMS
+    )
+    keep_loaded: IntProperty(
+        name="Keep the Model Loaded",
+        description="Minutes without work after which its memory is given back; 0 keeps it until Blender quits",
+        default=10,
+        min=0,
+        max=1440,
+    )
+    server_address: StringProperty(
+        name="Address",
+        description="Where the server speaks the OpenAI form: Ollama at http://localhost:11434, LM Studio at "
+        "http://localhost:1234, llama.cpp at http://localhost:8080, vLLM at http://localhost:8000",
+        default="http://localhost:11434",
+        maxlen=500,
+    )
+    server_model: StringProperty(
+        name="Model",
+        description="The model's name on the server; Test Connection finds them. Empty: its only one",
+        search=_models,
+        search_options={"SUGGESTION"},
+        maxlen=200,
+    )
+    server_key: StringProperty(
+        name="Key",
+        description="The server's API key, if it wants one. It is saved with Blender's preferences, and sent to this "
+        "server only. Empty: the environment variable FACESCRIPT_SERVER_KEY, if there is one",
+        subtype="PASSWORD",
+        maxlen=4000,
     )
 
 
@@ -81,9 +131,38 @@ def runtime(context: bpy.types.Context) -> Runtime:
         ) from error
 
 
+def worker_runtime(context: bpy.types.Context) -> Runtime:
+    """What a worker runs with: the runtime, or where a server is asked and none is set up, Blender's own Python.
+
+    Raises FacescriptError if the runtime's folder cannot be made.
+    """
+    found = runtime(context)
+    if get(context).backend == "server" and not found.state().usable:
+        return HostRuntime(found.folder)
+    return found
+
+
+def server_address(context: bpy.types.Context) -> Address:
+    """The server that the preferences name. Raises FacescriptError: `bad_address`, and `offline` for a server on
+    another machine while Blender does not allow online access."""
+    address = parse_address(get(context).server_address)
+    check_online(address)
+    return address
+
+
+def check_online(address: Address) -> None:
+    """Raise FacescriptError (`offline`) for another machine's address while Blender does not allow online access."""
+    if not (address.is_local or bpy.app.online_access):
+        what = f"The server {address.host} is not this machine, and Blender does not allow online access."
+        raise FacescriptError("offline", what, "Allow it in the preferences (System > Network), or use a local server.")
+
+
 def model_options(context: bpy.types.Context) -> ModelOptions:
-    """The model that the preferences choose."""
+    """The model that the preferences choose. Raises FacescriptError for a server that cannot be asked."""
     chosen = get(context)
+    if chosen.backend == "server":
+        address = str(server_address(context))
+        return ModelOptions("server", chosen.server_model, address=address, key=check_key(given_key(chosen.server_key)))
     if chosen.backend == "embedded":
         return ModelOptions("embedded", quantization=chosen.quantization)
     model = bpy.path.abspath(chosen.model_folder) if chosen.model_folder else ""

@@ -59,6 +59,7 @@ class FACESCRIPT_OT_set_up(bpy.types.Operator):
             online=bpy.app.online_access,
             wheels=Path(bpy.path.abspath(wheels)) if wheels else None,
             repair=self.repair,
+            accelerator=preferences.get(context).accelerator,
         )
         return _work(self, context, lambda runtime, cancelled: set_up(runtime, options, cancelled))
 

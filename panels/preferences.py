@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import bpy
 
+from ..inference import server_trial
+from ..inference.addresses import parse_address
 from ..operators import preferences
 from ..performance import FacescriptError
 from .layout import draw_error, draw_setup, paragraph
@@ -23,13 +27,39 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
         self._draw_runtime(context, box, width)
         box.prop(self, "runtime_folder")
         box.prop(self, "wheels_folder")
+        if sys.platform != "darwin":
+            box.prop(self, "accelerator")
         box = layout.box()
         box.prop(self, "backend")
         if self.backend == "local":
             box.prop(self, "model_folder")
             box.prop(self, "adapter_folder")
-        box.prop(self, "quantization")
-        paragraph(box, "Scripts and performances stay on this machine.", width, "LOCKED")
+        if self.backend == "server":
+            self._draw_server(box, width)
+        else:
+            box.prop(self, "quantization")
+            box.prop(self, "keep_loaded")
+            paragraph(box, "Scripts and performances stay on this machine.", width, "LOCKED")
+
+    def _draw_server(self, box: bpy.types.UILayout, width: int) -> None:
+        box.prop(self, "server_address")
+        box.prop(self, "server_model")
+        box.prop(self, "server_key")
+        try:
+            address = parse_address(self.server_address)
+        except FacescriptError as error:
+            paragraph(box, str(error), width, "ERROR")
+            return
+        if address.warning:
+            paragraph(box, address.warning, width, "UNLOCKED" if address.scheme == "http" else "WORLD")
+        else:
+            paragraph(box, "Your script goes to a server on this machine, which may send it on.", width, "INFO")
+        box.operator("facescript.test_server", icon="LINKED")
+        trial = server_trial.last(str(address))
+        if trial is not None and trial.running:
+            paragraph(box, "Asking the server ...", width, "SORTTIME")
+        elif trial is not None and trial.abilities:
+            paragraph(box, server_trial.summary(trial.abilities), width, "CHECKMARK")
 
     def _draw_runtime(self, context: bpy.types.Context, box: bpy.types.UILayout, width: int) -> None:
         try:
@@ -37,7 +67,7 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
         except FacescriptError as error:
             paragraph(box, str(error), width, "ERROR")
             return
-        state = runtime.state()
+        state = runtime.state(accelerator=self.accelerator)
         if state.kind == "ready":
             paragraph(box, f"{state.sentence} In {runtime.folder}", width, "CHECKMARK")
             row = box.row()
