@@ -21,8 +21,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("output", type=Path, help=batch.OUTPUT_HELP)
     batch.add_model_arguments(parser)
     options = parser.parse_args(arguments)
-    model = batch.model_options(options, parser)
     try:
+        model = batch.model_options(options, parser)
         return batch.run(options.kind, options.input, options.output, Runtime(RUNTIME), model, options.seed)
     except FacescriptError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ reader can take it for another host.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from ..performance import FacescriptError
 
 MAX_ADDRESS = 500
 MAX_KEY = 4000
+# For command lines, which other users of a machine can read. No process that we start is given it.
+KEY_VARIABLE = "FACESCRIPT_SERVER_KEY"
 
 _PORTS = {"http": 80, "https": 443}
 # What the OpenAI form puts before `chat/completions` and `models`, where the address says nothing else.
@@ -128,6 +131,11 @@ def _path(path: str) -> str:
     if not _PLAIN_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
         raise FacescriptError("bad_address", "The path of the server's address cannot be read.", _HINT)
     return path or _PATH
+
+
+def given_key(typed: str) -> str:
+    """The key that was typed, else that of the environment variable FACESCRIPT_SERVER_KEY, else ""."""
+    return typed or os.environ.get(KEY_VARIABLE, "")
 
 
 def check_key(key: str) -> str:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TextIO
 
 from ..performance import Brief, FacescriptError, Performance, jsonl
+from .addresses import check_key, given_key, parse_address
 from .client import WorkerClient, perform, worker_command
 from .options import BACKENDS, QUANTIZATION_CHOICES, ModelOptions
 from .runtime import Runtime, child_environment
 
 # Errors that every other line would meet as well.
-_HOPELESS = ("no_model", "bad_model", "bad_adapter", "no_memory", "no_worker")
+_HOPELESS = ("no_model", "bad_model", "bad_adapter", "no_memory", "no_worker", "server_unreachable", "server_key")
 
 INPUT_HELP = "JSON lines: id, script, background, emotion; to pose also keyframes with t and text"
 OUTPUT_HELP = "JSON lines with keyframes: t, text and pose with all 61 channels"
@@ -25,16 +26,30 @@ OUTPUT_HELP = "JSON lines with keyframes: t, text and pose with all 61 channels"
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that choose a model and a take."""
-    parser.add_argument("--backend", choices=BACKENDS, help="embedded, or local if --model is given")
+    parser.add_argument("--backend", choices=BACKENDS, help="embedded; local with --model, server with --address")
     parser.add_argument("--model", default="", help="the folder of a local model")
     parser.add_argument("--adapter", default="", help="the folder of a LoRA for the local model")
     parser.add_argument("--quantization", choices=QUANTIZATION_CHOICES, default="auto")
+    parser.add_argument(
+        "--address", default="", help="where a server speaks the OpenAI form, as http://localhost:11434"
+    )
+    parser.add_argument("--server-model", default="", metavar="NAME", help="its model, if it has several")
     parser.add_argument("--seed", type=_seed, default=0, help="another number gives another take")
 
 
 def model_options(options: argparse.Namespace, parser: argparse.ArgumentParser) -> ModelOptions:
-    """The model that the options choose; ends with the parser's error if they contradict each other."""
-    backend = options.backend or ("local" if options.model else "embedded")
+    """The model that the options choose; ends with the parser's error if they contradict each other.
+
+    A server's key comes from the environment variable `KEY_VARIABLE`. Raises FacescriptError for one that is none.
+    """
+    backend = options.backend or ("local" if options.model else "server" if options.address else "embedded")
+    if (options.address or options.server_model) and backend != "server":
+        parser.error("--address and --server-model are for --backend server")
+    if backend == "server":
+        if not options.address or options.model or options.adapter:
+            parser.error("--backend server needs --address, and no --model or --adapter")
+        address, key = str(parse_address(options.address)), check_key(given_key(""))
+        return ModelOptions(backend, options.server_model, address=address, key=key)
     if backend == "local" and not options.model:
         parser.error("--backend local needs --model FOLDER")
     if backend == "embedded" and (options.model or options.adapter):

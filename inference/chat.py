@@ -28,8 +28,6 @@ _MAX_VALUES = 50_000
 _NO_SCHEMA = ("(400)", "(422)", "(500)", "(501)")
 _END = b"data: [DONE]"
 
-_OTHER_FORM = "does not speak the OpenAI form"
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -169,7 +167,7 @@ class ChatServer:
 
     def _other_form(self, reply: Reply) -> FacescriptError:
         kind = reply.kind if reply.kind.isprintable() and 0 < len(reply.kind) <= 60 else "of no kind"
-        what = f"{self.host} {_OTHER_FORM}: its answer ({kind}) cannot be read."
+        what = f"{self.host} does not speak the OpenAI form: its answer ({kind}) cannot be read."
         return FacescriptError("server_answer", what, "Check the address; most servers have /v1 at its end.")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from ..inference import batch
+from ..inference.addresses import parse_address
 from ..inference.options import ModelOptions
 from ..performance import FacescriptError, jsonl
 from ..rig_mapping import timeline
@@ -131,7 +132,7 @@ def _generate(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     model = _model(options, parser)
     if options.lines and not options.blend and [path.suffix for path in options.output] == [".jsonl"]:
         _check_plain(options, parser)
-        runtime = preferences.runtime(bpy.context)
+        runtime = preferences.worker_runtime(bpy.context)
         return batch.run("generate", options.lines, options.output[0], runtime, model, options.seed or 0)
     given = _given(options)
     for path in options.output:
@@ -200,7 +201,7 @@ def _follow() -> None:
 
 
 def _pose(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    runtime = preferences.runtime(bpy.context)
+    runtime = preferences.worker_runtime(bpy.context)
     return batch.run("pose", options.input, options.output, runtime, _model(options, parser), options.seed)
 
 
@@ -235,16 +236,23 @@ def _render(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
 
 def _model(options: argparse.Namespace, parser: argparse.ArgumentParser) -> ModelOptions:
     """The model that the options choose, else the one of the preferences."""
-    if not options.backend and not options.model and options.quantization == "auto":
+    if not (options.backend or options.model or options.address) and options.quantization == "auto":
         return preferences.model_options(bpy.context)
-    return batch.model_options(options, parser)
+    model = batch.model_options(options, parser)
+    if model.backend == "server":
+        preferences.check_online(parse_address(model.address))
+    return model
 
 
 @contextmanager
 def _preferred(model: ModelOptions) -> Iterator[None]:
     """Have the preferences say what the command line chose; they are not saved."""
     chosen = preferences.get(bpy.context)
-    wanted = {"backend": model.backend, "model_folder": model.model, "adapter_folder": model.adapter}
+    wanted = {"backend": model.backend}
+    if model.backend == "server":
+        wanted |= {"server_address": model.address, "server_model": model.model, "server_key": model.key}
+    else:
+        wanted |= {"model_folder": model.model, "adapter_folder": model.adapter}
     kept = {name: getattr(chosen, name) for name in (*wanted, "quantization")}
     try:
         for name, value in (wanted | {"quantization": model.quantization}).items():

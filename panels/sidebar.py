@@ -127,7 +127,7 @@ class FACESCRIPT_PT_script(Sidebar, bpy.types.Panel):
     def _draw_generate(self, context: bpy.types.Context, width: int) -> None:
         layout = self.layout
         try:
-            state = preferences.runtime(context).state()
+            state = preferences.worker_runtime(context).state()
         except FacescriptError as error:
             paragraph(layout, str(error), width, "ERROR")
             return
@@ -180,7 +180,7 @@ class FACESCRIPT_PT_runtime(Sidebar, bpy.types.Panel):
         chosen = preferences.get(context)
         layout.prop(chosen, "backend", text="")
         try:
-            state = preferences.runtime(context).state()
+            state = preferences.worker_runtime(context).state()
         except FacescriptError as error:
             paragraph(layout, str(error), width, "ERROR")
         else:
