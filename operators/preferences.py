@@ -61,7 +61,8 @@ class Settings:
     )
     accelerator: EnumProperty(
         name="Accelerator",
-        description="What the runtime's PyTorch is built for; after a change, press Set Up. On a Mac, Apple's GPU is used",
+        description="What the runtime's PyTorch is built for; after a change, press Set Up. "
+        "On a Mac, Apple's GPU is used",
         items=ACCELERATOR_ITEMS,
     )
     backend: EnumProperty(name="Model", description="Which model writes the performance", items=BACKEND_ITEMS)
