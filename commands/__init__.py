@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNTIME = ROOT / ".runtime"
+# Another one where the tests run in a Blender that does not see this Python.
+RUNTIME = Path(os.environ.get("FACESCRIPT_RUNTIME") or ROOT / ".runtime")
 OUT = ROOT / "out"
 
 # The environment that run.py made is the worker's too.

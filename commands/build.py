@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -36,6 +37,12 @@ def build(folder: Path) -> Path:
     subprocess.run([*command, "build", *source, "--output-filepath", str(path)], check=True)
     subprocess.run([*command, "validate", str(path)], check=True)
     return path
+
+
+def built(folder: Path) -> Path:
+    """The zip that FACESCRIPT_ZIP names, built once by `run.py test` for all Blenders; else one built in `folder`."""
+    given = os.environ.get("FACESCRIPT_ZIP")
+    return Path(given) if given else build(folder)
 
 
 def main(arguments: list[str]) -> int:

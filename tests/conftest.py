@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-# Before anything imports bpy: tests never see, nor change, the user's own preferences and extensions.
-_USER_FOLDER = tempfile.TemporaryDirectory(prefix="facescript-tests-", ignore_cleanup_errors=True)
-os.environ["BLENDER_USER_RESOURCES"] = _USER_FOLDER.name
+# Before anything imports bpy: tests never see, nor change, the user's own preferences and extensions. A Blender that is
+# running already was started with such a folder.
+if "bpy" not in sys.modules:
+    _USER_FOLDER = tempfile.TemporaryDirectory(prefix="facescript-tests-", ignore_cleanup_errors=True)
+    os.environ["BLENDER_USER_RESOURCES"] = _USER_FOLDER.name
 
 # The same examples in every run, so that a change is what turns a test red; `--hypothesis-profile search` tries others.
 settings.register_profile("same", derandomize=True)

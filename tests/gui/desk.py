@@ -117,16 +117,16 @@ def click(x: int, y: int) -> Iterator[float]:
     yield 0.3
 
 
-def press(chord: str) -> Iterator[float]:
-    """Press a key or a chord such as `ctrl+z`, with the pointer over the 3D View."""
+def press(chord: str, pause: float = 1.0) -> Iterator[float]:
+    """Press a key or a chord such as `ctrl+z`, with the pointer over the 3D View, and wait `pause` seconds."""
     area, _ = view()
     height = bpy.context.window.height
     x, y = area.x + area.width // 3, height - area.y - area.height // 2
     for step in (0, 5):
         subprocess.run(["xdotool", "mousemove", str(x + step), str(y)], check=True)
-        yield 0.2
+        yield min(0.2, pause)
     subprocess.run(["xdotool", "key", chord], check=True)
-    yield 1.0
+    yield pause
 
 
 def find_button(flag: Callable[[bool], None]) -> Iterator[Any]:

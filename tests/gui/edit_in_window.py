@@ -71,8 +71,8 @@ def rest() -> Iterator[float]:
     following = desk.module("operators.following")
     faces = desk.module("operators.faces")
     quiet = 0
-    for _ in range(120):
-        yield 0.2
+    for _ in range(600):
+        yield 0.04
         calm = following._follower.at_rest and faces.remembered(bpy.context) is not None
         quiet = quiet + 1 if calm else 0
         if quiet == 4:
@@ -187,6 +187,9 @@ SESSION: list[Callable[[], None]] = [
 
 def steps(found: dict[str, Any]) -> Iterator[float]:
     desk.install()
+    bpy.context.preferences.system.viewport_aa = "OFF"
+    # It looks more often, and as always follows what it sees twice.
+    desk.module("operators.following")._REST = 0.1
     bpy.ops.wm.read_homefile(use_empty=False)
     yield 0.5
     bpy.ops.object.select_all(action="SELECT")
@@ -236,12 +239,12 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     found["states"] = len(states)
     found["undo"] = []
     for expected in reversed(states[:-1]):
-        yield from desk.press("ctrl+z")
+        yield from desk.press("ctrl+z", pause=0.1)
         yield from rest()
         found["undo"].append(state() == expected)
     found["redo"] = []
     for expected in states[1:]:
-        yield from desk.press("ctrl+shift+z")
+        yield from desk.press("ctrl+shift+z", pause=0.1)
         yield from rest()
         found["redo"].append(state() == expected)
 

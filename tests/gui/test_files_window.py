@@ -10,28 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import windowed
-from facescript.commands.build import build
 from facescript.performance import INDEX, live_link
 
-SCRIPT = Path(__file__).with_name("files_in_window.py")
-
 pytestmark = [pytest.mark.window, pytest.mark.slow]
+
+
+def _recording(folder: Path) -> str:
+    values = np.zeros((120, 61))
+    values[:, INDEX["jawOpen"]] = 0.5 - 0.5 * np.cos(np.arange(120) / 6.0)
+    values[60:, INDEX["mouthSmileLeft"]] = 0.8
+    live_link.write(folder / "take.csv", values, 60.0)
+    return str(folder / "take.csv")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened in the window."""
-    if reason := windowed.missing():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("files")
-    values = np.zeros((120, 61))
-    values[:, INDEX["jawOpen"]] = 0.5 - 0.5 * np.cos(np.arange(120) / 6.0)
-    values[60:, INDEX["mouthSmileLeft"]] = 0.8
-    live_link.write(folder / "take.csv", values, 60.0)
-    settings = {"zip": str(build(folder)), "runtime": "", "recording": str(folder / "take.csv")}
-    result = windowed.run(SCRIPT, folder, settings, timeout=600.0)
-    assert "error" not in result, result["error"]
-    return result
+    return windowed.happened(tmp_path_factory, "files_in_window.py", recording=_recording)
 
 
 def test_the_file_browser_asks_for_the_file(found: dict[str, Any]) -> None:

@@ -9,24 +9,20 @@ from typing import Any
 
 import pytest
 import windowed
-from facescript.commands.build import build
 from scenes import ENTRY
 
-SCRIPT = Path(__file__).with_name("german_in_window.py")
+
+def _performance(folder: Path) -> str:
+    path = folder / "smirk.jsonl"
+    path.write_text(json.dumps(ENTRY))
+    return str(path)
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened in the window."""
-    if reason := windowed.missing():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("window")
-    performance = folder / "smirk.jsonl"
-    performance.write_text(json.dumps(ENTRY))
-    settings = {"zip": str(build(folder)), "performance": str(performance), "note": "3 beats, 9 keys on 4 F-curves."}
-    result = windowed.run(SCRIPT, folder, settings)
-    assert "error" not in result, result["error"]
-    return result
+    note = "3 beats, 9 keys on 4 F-curves."
+    return windowed.happened(tmp_path_factory, "german_in_window.py", performance=_performance, note=note)
 
 
 pytestmark = [pytest.mark.window, pytest.mark.slow]

@@ -3,28 +3,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import windowed
 from facescript.commands import ROOT
-from facescript.commands.build import build
-
-SCRIPT = Path(__file__).with_name("preview_in_window.py")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened in the window."""
-    if reason := windowed.missing():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("preview")
-    performance = ROOT / "docs" / "examples" / "the_letter.jsonl"
-    settings = {"zip": str(build(folder)), "performance": str(performance)}
-    result = windowed.run(SCRIPT, folder, settings)
-    assert "error" not in result, result["error"]
-    return result
+    performance = str(ROOT / "docs" / "examples" / "the_letter.jsonl")
+    return windowed.happened(tmp_path_factory, "preview_in_window.py", performance=performance)
 
 
 pytestmark = [pytest.mark.window, pytest.mark.slow]

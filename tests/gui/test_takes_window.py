@@ -3,16 +3,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 import windowed
-from facescript.commands.build import build
-from test_editing_window import ROWS
-
-SCRIPT = Path(__file__).with_name("takes_in_window.py")
+from test_editing_window import write_performance
 
 pytestmark = [pytest.mark.window, pytest.mark.slow]
 
@@ -20,15 +15,7 @@ pytestmark = [pytest.mark.window, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened in the window."""
-    if reason := windowed.missing():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("takes")
-    performance = folder / "performance.jsonl"
-    performance.write_text(json.dumps({"script": "Oh. It is you.", "keyframes": ROWS}))
-    settings = {"zip": str(build(folder)), "runtime": "", "performance": str(performance)}
-    result = windowed.run(SCRIPT, folder, settings, timeout=900.0)
-    assert "error" not in result, result["error"]
-    return result
+    return windowed.happened(tmp_path_factory, "takes_in_window.py", performance=write_performance)
 
 
 def test_takes_are_flipped_like_drawings(found: dict[str, Any]) -> None:

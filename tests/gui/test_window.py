@@ -3,27 +3,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import windowed
-from facescript.commands import RUNTIME
-from facescript.commands.build import build
-
-SCRIPT = Path(__file__).with_name("generate_in_window.py")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened in the window."""
-    if reason := windowed.missing():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("window")
-    settings = {"zip": str(build(folder)), "runtime": str(windowed.runtime_for_window(RUNTIME / "window"))}
-    result = windowed.run(SCRIPT, folder, settings)
-    assert "error" not in result, result["error"]
-    return result
+    return windowed.happened(tmp_path_factory, "generate_in_window.py", model=True)
 
 
 pytestmark = [pytest.mark.window, pytest.mark.model, pytest.mark.slow]

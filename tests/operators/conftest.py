@@ -14,7 +14,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from facescript.commands import RUNTIME  # noqa: E402
-from facescript.commands.build import build  # noqa: E402
+from facescript.commands.build import built  # noqa: E402
 from facescript.commands.installed import PACKAGE, install  # noqa: E402
 from facescript.inference.runtime import Runtime  # noqa: E402
 from scenes import ENTRY  # noqa: E402
@@ -23,7 +23,7 @@ from scenes import ENTRY  # noqa: E402
 @pytest.fixture(scope="session")
 def built_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zip that `run.py build` makes."""
-    return build(tmp_path_factory.mktemp("dist"))
+    return built(tmp_path_factory.mktemp("dist"))
 
 
 class Installed:

@@ -17,7 +17,7 @@ from facescript.operators import add_face  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     ours = not hasattr(bpy.types, "FACESCRIPT_OT_add_face")
     if ours:
         add_face.register()

@@ -12,8 +12,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-@pytest.fixture(autouse=True)
-def empty_file() -> None:
-    """A file without any object, at 24 frames a second."""
+@pytest.fixture(autouse=True, scope="module")
+def factory_settings() -> None:
+    """Blender as it comes, without what other tests installed."""
     bpy = pytest.importorskip("bpy")
     bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
+@pytest.fixture(autouse=True)
+def empty_file(factory_settings: None) -> None:
+    """A file without any object, at 24 frames a second: five times faster than the factory settings."""
+    import bpy
+
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)

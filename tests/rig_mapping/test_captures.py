@@ -61,7 +61,7 @@ def test_the_timeline_is_within_the_bound_at_every_recorded_frame(
     seed: int, fps: float, rate: float, bound: float
 ) -> None:
     # The fixture empties the file before a test, not before each example.
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     target = find_target(rigs.face())
     values = _capture(80, seed)
     frames = 1.0 + np.arange(80) / rate * fps

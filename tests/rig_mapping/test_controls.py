@@ -223,7 +223,7 @@ def test_the_parts_of_a_head_are_told_how_to_turn_as_one() -> None:
 
 def test_why_an_object_is_not_turned_is_told() -> None:
     assert "'Body' is a whole body" in head_warning(rigs.face("Body", tall=1.6))
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     obj = rigs.face()
     obj.rotation_mode = "AXIS_ANGLE"
     assert "rotation mode of 'Face' is Axis Angle" in head_warning(obj)

@@ -350,7 +350,7 @@ def test_a_linked_face_is_played_by_an_override_of_its_control_rig_alone(tmp_pat
     cast.objects.link(rig)
     rigs.bind(mesh, rig)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "cast.blend"), check_existing=False)
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     with bpy.data.libraries.load(str(tmp_path / "cast.blend"), link=True) as (_, wanted):
         wanted.collections = ["Cast"]
     linked = bpy.data.collections["Cast"]

@@ -86,7 +86,7 @@ _TREE = st.recursive(
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_TREE, st.floats(-2.0, 2.0, width=16))
 def test_values_are_those_of_blender(expression: str, value: float) -> None:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     obj = rigs.face(keys=["jawOpen"])
     obj["var"], obj["amp"] = value, 1.5
     obj["shown"] = 0.0

@@ -245,7 +245,7 @@ hand_keys = st.lists(
 @example([("jawOpen", 85.0, 1.0), ("jawOpen", 120.0, 0.0)], [1, 57, 16, 1], 50).via("one carried onto one that stays")
 @given(hand_keys, st.lists(st.integers(1, 60), min_size=4, max_size=4), st.integers(-20, 50))
 def test_no_key_by_hand_is_ever_lost(keys: list[tuple[str, float, float]], gaps: list[int], start: int) -> None:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     obj = rigs.face()
     target = find_target(obj)
     timeline.write(target, STORY, start_frame=1, fps=FPS)

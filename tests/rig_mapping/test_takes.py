@@ -105,7 +105,7 @@ def by_hand(data: Any, keys: dict[str, Any]) -> None:
 def test_what_was_put_away_comes_back_to_the_last_bit(
     keys: Any, story: Performance, other: Performance | None, other_keys: Any
 ) -> None:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     obj, rig = face_and_rig()
     target = find_target(obj)
     timeline.write(target, story, start_frame=1, fps=24.0)

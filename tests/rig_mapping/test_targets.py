@@ -185,7 +185,7 @@ def library(tmp_path: Path) -> Any:
     bpy.context.scene.collection.children.link(cast)
     rigs.face(collection=cast)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "cast.blend"), check_existing=False)
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     with bpy.data.libraries.load(str(tmp_path / "cast.blend"), link=True) as (_, wanted):
         wanted.collections = ["Cast"]
     linked = bpy.data.collections["Cast"]

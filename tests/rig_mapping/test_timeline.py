@@ -285,7 +285,7 @@ def test_a_key_that_was_removed_is_told() -> None:
 def test_a_linked_action_is_refused(tmp_path: Path) -> None:
     bpy.data.actions.new("Shared").use_fake_user = True
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "actions.blend"), check_existing=False)
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     with bpy.data.libraries.load(str(tmp_path / "actions.blend"), link=True) as (_, wanted):
         wanted.actions = ["Shared"]
     obj = rigs.face()
@@ -549,7 +549,7 @@ def test_the_record_goes_with_the_file_and_a_broken_one_is_no_record(tmp_path: P
     target = find_target(rigs.face())
     timeline.write(target, LONG, start_frame=1, fps=24.0)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"), check_existing=False)
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
     assert timeline.hand_edited_frames(target) == ()
     obj = bpy.data.objects["Face"]
@@ -649,7 +649,7 @@ def test_performances_can_follow_one_another() -> None:
 def test_a_linked_action_that_need_not_change_does_not_matter(tmp_path: Path) -> None:
     bpy.data.actions.new("Walk").use_fake_user = True
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "actions.blend"), check_existing=False)
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     with bpy.data.libraries.load(str(tmp_path / "actions.blend"), link=True) as (_, wanted):
         wanted.actions = ["Walk"]
     obj = rigs.face()

@@ -37,7 +37,7 @@ style_names = st.sampled_from(["snappy", "natural", "soft", "linear"])
 
 
 def make(keys: dict[str, dict[float, tuple[float, str, str]]]) -> Any:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     obj = rigs.face()
     data = obj.data.shape_keys
     if keys:

@@ -122,7 +122,7 @@ def test_face_and_eyes_look_where_they_are_meant_to_on_any_armature(
     head: tuple[float, float, float],
     gaze: tuple[float, float],
 ) -> None:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     world = Matrix.Translation((3.0, -2.0, 1.0)) @ Euler(turned).to_matrix().to_4x4() @ Matrix.Scale(scale, 4)
     if mirrored:
         world = world @ Matrix.Scale(-1.0, 4, Vector((1, 0, 0)))
@@ -183,7 +183,7 @@ def test_a_neck_that_is_held_or_lets_go_takes_no_share() -> None:
     arm, mesh = rig()
     arm.pose.bones["neck"].constraints.new("COPY_ROTATION")
     assert [turn.bone for turn in find_target(mesh).head] == ["head"]
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     arm, mesh = rig()
     arm.data.bones["head"].use_inherit_rotation = False
     target = find_target(mesh)

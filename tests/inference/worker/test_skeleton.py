@@ -109,9 +109,9 @@ def test_every_draft_gives_what_plain_decoding_gives(models: Path, seed: int) ->
 
 @pytest.mark.slow
 def test_the_real_model_gives_what_plain_decoding_gives(real: LocalModel) -> None:
-    count = 18
+    count = 10
     decoder = SkeletonDecoder(real)
-    for index, drafts in ((0, ("all the way up", "all the way down")), (1, ("neutral",))):
+    for index, drafts in ((0, ("all the way up",)), (1, ("neutral",))):
         wanted = Reference(real).values(messages(index), index, count)
         for name in drafts:
             assert list(decoder.decode(messages(index), index, DRAFTS[name]))[:count] == wanted, (name, index)
@@ -125,7 +125,7 @@ def test_it_departs_from_free_writing_only_where_that_is_not_a_pose(real: LocalM
     begun_with = real.tokens(opening + keys[0])
     answer = real.tokens(written)[len(begun_with) :]
     prompt = torch.tensor([real.chat_tokens(messages(0)) + begun_with])
-    out = real.model.generate(prompt, max_new_tokens=120, do_sample=False, pad_token_id=0)
+    out = real.model.generate(prompt, max_new_tokens=64, do_sample=False, pad_token_id=0)
     free = out[0, prompt.shape[1] :].tolist()
     same = next((i for i, (one, other) in enumerate(zip(free, answer, strict=False)) if one != other), len(free))
     # Far enough to hold several values.

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs pytest with another Blender's Python: inside that Blender, or with its bpy module.
+
+`python in_blender.py -- ARG ...` or `blender -b -P in_blender.py -- ARG ...`. Packages of that Python which are not in
+it lie in the folders that FACESCRIPT_PACKAGES names.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# At the end: what the Blender itself brings goes first.
+sys.path += [folder for folder in os.environ["FACESCRIPT_PACKAGES"].split(os.pathsep) if folder]
+
+import pytest
+
+arguments = sys.argv[sys.argv.index("--") + 1 :]
+status = int(pytest.main(arguments))
+sys.stdout.flush()
+sys.stderr.flush()
+# Python's own way out of a Blender with a hundred files behind it takes seconds, and may crash.
+os._exit(status)
