@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import page
-from ..faults.fault import THEMES, Fault, Outcome, table
+from ..faults.fault import Fault, Outcome, table
 from ..faults.inside import try_faults
 from ..faults.stage import Settings, Stage
 from ..inference.runtime import Runtime
@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="facescript-faults-", ignore_cleanup_errors=True) as scratch:
         folder = (options.keep or Path(scratch)).resolve()
-        outcomes = run(faults, folder, real=not (options.quick or options.toy), window=not options.no_window)
+        real = not (options.quick or options.toy)
+        outcomes = run(faults, folder, real, not options.no_window, options.quick)
     tried = [outcome for outcome in outcomes if not outcome.skipped]
     missed = [outcome for outcome in tried if outcome.misses]
     print(f"{len(tried)} faults, {len(missed)} with a miss, {len(outcomes) - len(tried)} not tried", flush=True)
@@ -76,17 +77,19 @@ def chosen(only: list[str], quick: bool = False) -> list[Fault]:
     ]
 
 
-def run(faults: list[Fault], folder: Path, real: bool, window: bool = True) -> list[Outcome]:
-    """Try faults, a Blender of its own a theme; what came of each, in their order."""
+def run(faults: list[Fault], folder: Path, real: bool, window: bool = True, together: bool = False) -> list[Outcome]:
+    """Try faults, in a Blender of its own for each theme, or `together` in one; what came of each, in their order."""
     folder.mkdir(parents=True, exist_ok=True)
     zip_path = build(folder)
     found: dict[str, Outcome] = {}
-    for theme in THEMES:
-        for in_window in (False, True):
-            names = [one.name for one in faults if one.theme == theme and one.window == in_window]
-            if names and (window or not in_window):
-                here = folder / (theme + ("-window" if in_window else ""))
-                found |= _run_all(names, here, zip_path, real, in_window)
+    for in_window in (False, True) if window else (False,):
+        groups: dict[str, list[str]] = {}
+        for one in faults:
+            if one.window == in_window:
+                groups.setdefault("all" if together or in_window else one.theme, []).append(one.name)
+        for name, names in groups.items():
+            here = folder / ("window" if in_window else name)
+            found |= _run_all(names, here, zip_path, real, in_window)
     return [found.get(one.name) or _not_tried(one, "it needs a window") for one in faults]
 
 

@@ -92,7 +92,7 @@ def blender_crashes_while_the_model_loads(stage: Stage) -> Moves:
     _check_saved(second, before)
 
 
-@fault(STOPPED, quick=True)
+@fault(STOPPED)
 def blender_crashes_in_the_middle(stage: Stage) -> Moves:
     """SIGKILL to another Blender after its first beat; the worker has to end by itself."""
     second = Second(stage, "generates", _toy(stage))
@@ -177,7 +177,7 @@ def extension_is_updated_under_a_running_blender(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("updated", "bad_install", "worker_died", "no_worker", quick=True)
+@fault("updated", "bad_install", "worker_died", "no_worker")
 def extensions_start_is_gone(stage: Stage) -> Moves:
     """The file that starts the worker is deleted from the installed extension."""
     package = Path(stage.module("inference.runtime").PACKAGE)

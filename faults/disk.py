@@ -119,7 +119,7 @@ def contact_sheet_on_a_full_disk(stage: Stage) -> Moves:
     if (disk := _disk(stage)) is not None:
         disk.fill()
         path = disk.path / "sheet.png"
-        yield from _export(stage, stage.bpy.ops.facescript.contact_sheet, path, size=64)
+        yield from _export(stage, stage.bpy.ops.facescript.contact_sheet, path, blocking=True, size=64)
         _whole_or_none(path, None)
 
 
@@ -129,7 +129,7 @@ def plot_on_a_full_disk(stage: Stage) -> Moves:
     if (disk := _disk(stage)) is not None:
         disk.fill()
         path = disk.path / "plot.png"
-        yield from _export(stage, stage.bpy.ops.facescript.plot, path)
+        yield from _export(stage, stage.bpy.ops.facescript.plot, path, blocking=True)
         _whole_or_none(path, None)
 
 

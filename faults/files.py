@@ -31,7 +31,7 @@ def _entry(**row: Any) -> str:
     return json.dumps({"script": "Hi.", "keyframes": [ROW | row]})
 
 
-@fault(*_BAD, quick=True)
+@fault(*_BAD)
 def file_is_cut(stage: Stage) -> Moves:
     """A JSON line that ends in the middle of a pose."""
     yield from _import(stage, _entry()[:-12])
@@ -49,7 +49,7 @@ def file_is_of_zeros(stage: Stage) -> Moves:
     yield from _import(stage, bytes(4096))
 
 
-@fault(*_BAD, quick=True)
+@fault(*_BAD)
 def file_is_a_picture(stage: Stage) -> Moves:
     """A PNG's first kilobyte under the name of a performance."""
     yield from _import(stage, b"\x89PNG\r\n\x1a\n" + os.urandom(1000))
@@ -103,7 +103,7 @@ def file_is_gone(stage: Stage) -> Moves:
     yield from _import(stage, None)
 
 
-@fault(*_BAD, quick=True)
+@fault(*_BAD)
 def file_has_numbers_that_are_none(stage: Stage) -> Moves:
     """NaN, Infinity and 1e999 as values of channels."""
     yield from _import(stage, _entry().replace("0.5}", "1e999}").replace('"t": 0.5', '"t": NaN'))
@@ -182,7 +182,7 @@ def _load_profile(stage: Stage, entry: object) -> Moves:
     yield from stage.rest()
 
 
-@fault(*_PROFILE, quick=True)
+@fault(*_PROFILE)
 def profile_is_of_something_else(stage: Stage) -> Moves:
     """A mapping's file that is a list of numbers."""
     yield from _load_profile(stage, [1, 2, 3])

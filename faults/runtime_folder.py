@@ -27,7 +27,7 @@ def _spoil_record(stage: Stage, data: bytes) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_runtime", quick=True)
+@fault("no_runtime")
 def record_is_cut(stage: Stage) -> Moves:
     """runtime.json ends in the middle."""
     yield from _spoil_record(stage, b'{"complete": true, "models": "mod')
@@ -83,7 +83,7 @@ def models_folder_is_empty(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_runtime", quick=True)
+@fault("no_runtime")
 def runtime_is_not_there(stage: Stage) -> Moves:
     """The preferences name a folder that is not there."""
     stage.use(stage.folder / "nowhere")
@@ -104,7 +104,7 @@ def runtime_folder_is_relative(stage: Stage) -> Moves:
 # --- setting up in difficult places ---------------------------------------------------------------------------
 
 
-@fault("no_folder", quick=True)
+@fault("no_folder")
 def file_is_in_the_runtimes_place(stage: Stage) -> Moves:
     """There is a file where the runtime's folder should be made."""
     tiny = TinySetUp(stage)

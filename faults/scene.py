@@ -168,7 +168,7 @@ def unused_data_is_purged(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, quick=True)
+@fault(UNHARMED)
 def another_face_is_selected(stage: Stage) -> Moves:
     """The other face is selected while beats come."""
     yield from _begin(stage)
@@ -262,7 +262,7 @@ def weight_paint_mode_is_entered(stage: Stage) -> Moves:
     yield from _in_mode(stage, "WEIGHT_PAINT")
 
 
-@fault(REFUSED, quick=True)
+@fault(REFUSED)
 def generate_in_edit_mode(stage: Stage) -> Moves:
     """Generate is pressed in Edit Mode."""
     stage.bpy.ops.object.mode_set(mode="EDIT")

@@ -180,7 +180,7 @@ def network_is_not_allowed(stage: Stage) -> Moves:
     yield from tiny.run(online=False)
 
 
-@fault("no_wheels", "no_folder", quick=True)
+@fault("no_wheels", "no_folder")
 def offline_folder_is_gone(stage: Stage) -> Moves:
     """The folder of offline packages is on a disk that was unplugged."""
     tiny = TinySetUp(stage)

@@ -241,8 +241,11 @@ class Stage:
 
     # --- what a user does -------------------------------------------------------------------------------------
 
-    def attempt(self, operator: Any, /, **properties: Any) -> set[str]:
-        """Press a button: call an operator, and take what it says if it refuses."""
+    def attempt(self, operator: Any, /, blocking: bool = False, **properties: Any) -> set[str]:
+        """Press a button: call an operator, and take what it says if it refuses.
+
+        `blocking` is for what a window does in steps and a script at once.
+        """
         before = self.session.error
         begin = time.perf_counter()
         try:
@@ -253,7 +256,7 @@ class Stage:
             self.tell(told or Told("refused", str(error).strip().rpartition("poll() ")[2]))
             return {"CANCELLED"}
         finally:
-            if not properties.get("wait"):
+            if not (blocking or properties.get("wait")):
                 self._longest_call = max(self._longest_call, time.perf_counter() - begin)
         return result
 

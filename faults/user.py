@@ -52,7 +52,7 @@ def script_is_blank(stage: Stage) -> Moves:
     yield from _press(stage, " \n\t \u200b \n")
 
 
-@fault("long_script", "long_text", quick=True)
+@fault("long_script", "long_text")
 def script_is_too_long(stage: Stage) -> Moves:
     """A script of 100,001 characters."""
     yield from _press(stage, "x" * 100_001)
@@ -64,7 +64,7 @@ def script_has_too_many_moments(stage: Stage) -> Moves:
     yield from _press(stage, "She nods. He blinks.\n" * 1500)
 
 
-@fault("bad_time", quick=True)
+@fault("bad_time")
 def times_of_a_script_go_back(stage: Stage) -> Moves:
     """A line of a script is at 2 s, after one at 5 s."""
     yield from _press(stage, "[5s] eyes close\n[2s] lips press")
@@ -90,7 +90,7 @@ def _select(stage: Stage, make: Callable[[], Any]) -> Moves:
 _NO_FACE = ("no_object", "no_selection", "not_a_face", "no_face", "no_shape_keys", "no_arkit_keys", "no_mesh")
 
 
-@fault(REFUSED, *_NO_FACE, quick=True)
+@fault(REFUSED, *_NO_FACE)
 def nothing_is_selected(stage: Stage) -> Moves:
     """Generate without an active object."""
     yield from _select(stage, lambda: None)

@@ -9,7 +9,7 @@ from .stage import LONG, Stage, memory
 _BAD = "bad_answer"
 
 
-@fault(UNHARMED, quick=True)
+@fault(UNHARMED)
 def library_prints(stage: Stage) -> Moves:
     """Python code of the worker prints to standard output at every step."""
     yield from stage.perform("Prints")
@@ -67,7 +67,7 @@ def answer_is_not_utf_8(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(_BAD, quick=True)
+@fault(_BAD)
 def value_is_not_a_number(stage: Stage) -> Moves:
     """NaN for jawOpen."""
     yield from stage.perform("NotANumber")
@@ -151,7 +151,7 @@ def end_comes_first(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, quick=True)
+@fault(UNHARMED)
 def goes_on_after_the_end(stage: Stage) -> Moves:
     """Keyframes with this request's number and the next one's come after the end; then Generate again."""
     yield from stage.perform("AfterDone")
@@ -202,7 +202,7 @@ def does_not_hear_a_cancel(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(_BAD, "version", "other_version", "updated", quick=True)
+@fault(_BAD, "version", "other_version", "updated")
 def speaks_another_protocol(stage: Stage) -> Moves:
     """The worker's handshake has another protocol's number."""
     yield from stage.perform("OtherProtocol")

@@ -127,21 +127,21 @@ def memory_runs_out_while_loading(stage: Stage) -> Moves:
     stage.session.stop_worker()
 
 
-@fault("no_memory", within=20.0, quick=True)
+@fault("no_memory", within=20.0)
 def memory_runs_out_in_a_step(stage: Stage) -> Moves:
     """The worker takes memory at a pose until the system gives no more (RLIMIT_AS of 1 GB)."""
     yield from stage.perform("EatsMemory")
     yield from stage.rest()
 
 
-@fault("no_memory", quick=True)
+@fault("no_memory")
 def model_raises_memory_error(stage: Stage) -> Moves:
     """The model raises MemoryError at a pose."""
     yield from stage.perform("RaisesMemoryError")
     yield from stage.rest()
 
 
-@fault("no_memory", "worker_killed", quick=True)
+@fault("no_memory", "worker_killed")
 def worker_ends_with_137(stage: Stage) -> Moves:
     """The worker ends with status 137, as a container's does whose memory ran out."""
     yield from stage.perform("Exits137")
@@ -155,14 +155,14 @@ def worker_aborts(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("worker_died", quick=True)
+@fault("worker_died")
 def worker_ends_well_too_soon(stage: Stage) -> Moves:
     """The worker ends with status 0 in the middle of a request."""
     yield from stage.perform("ExitsWell")
     yield from stage.rest()
 
 
-@fault("worker_error", quick=True)
+@fault("worker_error")
 def model_raises_an_error(stage: Stage) -> Moves:
     """The model raises ZeroDivisionError, with a word of the script in its message."""
     yield from stage.perform("RaisesSomethingElse")
@@ -172,7 +172,7 @@ def model_raises_an_error(stage: Stage) -> Moves:
         assert "SECRETWORD" not in Path(os.readlink("/proc/self/fd/2")).read_text(errors="replace")
 
 
-@fault(STOPPED, within=8.0, quick=True)
+@fault(STOPPED, within=8.0)
 def one_step_never_ends(stage: Stage) -> Moves:
     """The worker's main thread sleeps for ever at a pose; then Cancel."""
     yield from stage.perform("Sleeps")
@@ -204,7 +204,7 @@ def worker_closes_its_output(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(STOPPED, within=8.0, quick=True)
+@fault(STOPPED, within=8.0)
 def worker_never_reads(stage: Stage) -> Moves:
     """The worker does not read its input; more is sent than a pipe holds; then Cancel."""
     stage.act("NeverReads")
@@ -215,7 +215,7 @@ def worker_never_reads(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, quick=True)
+@fault(UNHARMED)
 def worker_does_not_go(stage: Stage) -> Moves:
     """The worker ignores the request to end and SIGTERM; then another runtime is chosen and Generate pressed."""
     stage.act("IgnoresShutdown")
@@ -253,7 +253,7 @@ def runtimes_python_may_not_be_run(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_worker", "no_runtime", "worker_died", "bad_answer", quick=True)
+@fault("no_worker", "no_runtime", "worker_died", "bad_answer")
 def runtimes_python_is_another_program(stage: Stage) -> Moves:
     """The runtime's Python is a program that prints a kilobyte of binary data and ends."""
     stage.act("")
@@ -263,7 +263,7 @@ def runtimes_python_is_another_program(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_runtime", REFUSED, quick=True)
+@fault("no_runtime", REFUSED)
 def runtimes_python_is_gone(stage: Stage) -> Moves:
     """The runtime's Python is deleted while a worker of it is idle; the worker is killed; then Generate."""
     stage.act("")
@@ -338,7 +338,7 @@ def generate_is_pressed_fifty_times(stage: Stage) -> Moves:
     assert len(stage.workers) == 1, f"{len(stage.workers)} workers"
 
 
-@fault(STOPPED, UNHARMED, quick=True)
+@fault(STOPPED, UNHARMED)
 def generate_and_cancel_in_turns(stage: Stage) -> Moves:
     """Generate and Cancel are pressed in turns twenty times, with 0 to 100 ms in between."""
     for number in range(20):
@@ -375,3 +375,40 @@ def worker_is_long_idle(stage: Stage) -> Moves:
     stage.strike()
     yield from stage.until(lambda: not is_running(worker), 90.0)
     assert memory() > 0
+
+
+@fault("worker_hung", "worker_died", within=20.0, window=True)
+def worker_frozen_under_a_window(stage: Stage) -> Moves:
+    """In a window: SIGSTOP to the worker after its first beat."""
+    yield from stage.perform("", LONG)
+    yield from stage.at_work()
+    stage.strike()
+    os.kill(stage.worker, signal.SIGSTOP)
+    yield from stage.rest()
+
+
+@fault(UNHARMED, "bad_answer", within=60.0, window=True)
+def progress_floods_a_window(stage: Stage) -> Moves:
+    """In a window: 100,000 events of progress at once."""
+    yield from stage.perform("FloodsProgress")
+    yield from stage.rest()
+
+
+@fault("worker_killed", "worker_died", window=True)
+def worker_killed_under_a_window(stage: Stage) -> Moves:
+    """In a window: SIGKILL to the worker after its first beat."""
+    yield from stage.perform("", LONG)
+    yield from stage.at_work()
+    stage.strike()
+    os.kill(stage.worker, signal.SIGKILL)
+    yield from stage.rest()
+
+
+@fault(STOPPED, within=8.0, window=True)
+def stuck_worker_is_cancelled_in_a_window(stage: Stage) -> Moves:
+    """In a window: the worker's main thread sleeps for ever at a pose; then Cancel."""
+    yield from stage.perform("Sleeps")
+    yield from stage.idle(1.0)
+    stage.strike()
+    stage.attempt(stage.bpy.ops.facescript.cancel)
+    yield from stage.rest()
