@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from ..performance import Beat, Brief, FacescriptError, Keyframe, jsonl
 from ..performance.model import MAX_KEYFRAMES
+from ..performance.parsing import parse_object
 from .options import ModelOptions
 
 PROTOCOL = 3
@@ -144,7 +145,7 @@ def _to_line(entry: Mapping[str, object]) -> str:
 def parse_request(line: bytes | str) -> Request:
     """Parse a request strictly. Raises FacescriptError (`bad_json`, `bad_request`, `bad_option`, `bad_time`, ...)."""
     try:
-        return _parse_request(jsonl.parse_object(line))
+        return _parse_request(parse_object(line, whole=False))
     except RecursionError:
         raise FacescriptError("bad_json", "The request is nested too deeply.") from None
 
@@ -152,7 +153,7 @@ def parse_request(line: bytes | str) -> Request:
 def request_id(line: bytes | str) -> int:
     """The id of a request that cannot be parsed otherwise; 0 if it has none."""
     try:
-        return _int(jsonl.parse_object(line), "id")
+        return _int(parse_object(line, whole=False), "id")
     except FacescriptError:
         return 0
 
@@ -228,7 +229,7 @@ def _event_dict(event: Event) -> dict[str, object]:
 def parse_event(line: bytes | str) -> Event:
     """Parse an event strictly: times, poses and counts are checked here. Raises FacescriptError (`bad_answer`)."""
     try:
-        return _parse_event(jsonl.parse_object(line))
+        return _parse_event(parse_object(line, whole=False))
     except (FacescriptError, RecursionError) as error:
         why = error.message if isinstance(error, FacescriptError) else "It is nested too deeply."
         raise FacescriptError(

@@ -103,8 +103,11 @@ def read_text(path: Path, limit: int) -> str:
         raise FacescriptError(error.code, f"{path}: {error.message}", error.hint) from error
 
 
-def parse_json(source: bytes | str, most: int = MAX_VALUES) -> Any:
-    """Parse one JSON value of at most `most` values. Raises FacescriptError (`bad_json`)."""
+def parse_json(source: bytes | str, most: int = MAX_VALUES, *, whole: bool = True) -> Any:
+    """Parse one JSON value of at most `most` values. Raises FacescriptError (`bad_json`).
+
+    With `whole` off, texts may hold half characters, as paths that are not UTF-8 do in Python.
+    """
     try:
         text = decode(source) if isinstance(source, bytes) else source
     except FacescriptError as error:
@@ -116,13 +119,13 @@ def parse_json(source: bytes | str, most: int = MAX_VALUES) -> Any:
         raise FacescriptError("bad_json", f"This is not JSON: {error.msg} at column {error.colno}.") from error
     except RecursionError as error:
         raise _nested() from error
-    check_value(found, escaped=bool(_ESCAPED.search(text)))
+    check_value(found, escaped=whole and bool(_ESCAPED.search(text)))
     return found
 
 
-def parse_object(source: bytes | str, most: int = MAX_VALUES) -> dict[str, Any]:
+def parse_object(source: bytes | str, most: int = MAX_VALUES, *, whole: bool = True) -> dict[str, Any]:
     """Parse one JSON object, as `parse_json` does. Raises FacescriptError (`bad_json`)."""
-    found = parse_json(source, most)
+    found = parse_json(source, most, whole=whole)
     if not isinstance(found, dict):
         raise FacescriptError("bad_json", f"Expected a JSON object, found {type(found).__name__}.")
     return found

