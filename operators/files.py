@@ -13,6 +13,7 @@ from bpy_extras.io_utils import ExportHelper
 
 from ..performance import FacescriptError, jsonl, live_link, timecodes
 from ..performance.pose import Array
+from ..performance.saving import saved
 from ..rig_mapping import captures, curves, timeline
 from ..rig_mapping.targets import Target
 from . import faces, importing
@@ -35,12 +36,8 @@ class FACESCRIPT_OT_export_performance(FaceFile, bpy.types.Operator, ExportHelpe
     def run(self, context: bpy.types.Context, path: Path) -> None:
         """Write the beats."""
         performance = faces.active_face(context)[1].performance()
-        try:
-            path.write_text(jsonl.to_line(jsonl.performance_to_dict(performance)), encoding="utf-8")
-        except OSError as error:
-            raise FacescriptError(
-                "no_file", f"Cannot write {path}: {error.strerror}.", "Choose another folder."
-            ) from error
+        with saved(path) as stream:
+            stream.write(jsonl.to_line(jsonl.performance_to_dict(performance)))
 
 
 class FACESCRIPT_OT_export_live_link(FaceFile, bpy.types.Operator, ExportHelper):

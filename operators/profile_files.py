@@ -14,6 +14,7 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..performance import FacescriptError
+from ..performance.saving import saved
 from ..rig_mapping import profiles
 from ..rig_mapping.mapping_edits import ordered
 from ..rig_mapping.profile_rows import on_character, slug, to_profile
@@ -146,10 +147,8 @@ class FACESCRIPT_OT_save_profile(MappingOperator, bpy.types.Operator, _Export):
 
 def save(path: Path, made: dict[str, Any]) -> None:
     """Write a profile's file. Raises FacescriptError (`no_file`)."""
-    try:
-        path.write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise FacescriptError("no_file", f"Cannot write {path}: {error.strerror}.", "Choose another folder.") from error
+    with saved(path) as stream:
+        stream.write(json.dumps(made, ensure_ascii=False, indent=1) + "\n")
 
 
 class FACESCRIPT_FH_profile(bpy.types.FileHandler):

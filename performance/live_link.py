@@ -27,6 +27,7 @@ from .errors import FacescriptError
 from .parsing import open_regular
 from .pose import Array, Pose
 from .recording import Recording
+from .saving import saved
 from .timecodes import Timecode
 
 # Nine hours at 60 frames a second; a row takes some 550 bytes, and a line nowhere near this limit.
@@ -47,15 +48,12 @@ def write(path: Path, values: Array, fps: float, *, start_frame: float = 0, angl
     """
     rows = np.array([Pose(row).values for row in values])
     rows[:, COLUMNS] *= scale(angles)
-    try:
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["Timecode", "BlendshapeCount", *(c.pascal for c in CHANNELS)])
-            for number, row in enumerate(rows):
-                code = timecodes.text(start_frame + number, fps)
-                writer.writerow([code, COUNT, *(f"{round(v, 6) + 0.0:.6f}" for v in row.tolist())])
-    except OSError as error:
-        raise FacescriptError("no_file", f"Cannot write {path}: {error.strerror}.", "Choose another folder.") from error
+    with saved(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["Timecode", "BlendshapeCount", *(c.pascal for c in CHANNELS)])
+        for number, row in enumerate(rows):
+            code = timecodes.text(start_frame + number, fps)
+            writer.writerow([code, COUNT, *(f"{round(v, 6) + 0.0:.6f}" for v in row.tolist())])
 
 
 def read(path: Path, fps: float | None = None, *, angles: AngleForm = "AUTO") -> Recording:
