@@ -29,7 +29,9 @@ _CONNECT_SECONDS, _READ_SECONDS = 10.0, 20.0
 # How often a thing is tried with nothing new coming, and the longest wait between two tries, in seconds.
 _TRIES, _LONGEST_WAIT = 5, 16.0
 _CHUNK = 1 << 16
-# Chunks on their way from the thread that reads: 4 MB.
+# For the urllib3 before 2.1, which only reads as much as it is asked for.
+_SMALL_CHUNK = 1 << 12
+# Chunks on their way from the thread that reads: 4 MB at most.
 _AHEAD = 64
 # The longest page of an index is some MB.
 _MAX_PAGE = 64 << 20
@@ -196,7 +198,7 @@ class Fetcher:
                 proxies=self._proxies,
             ) as response:
                 put(_Head(response.status_code, response.headers, response.url))
-                for chunk in response.raw.stream(_CHUNK, decode_content=decode):
+                for chunk in _pieces(response.raw, decode):
                     if stop.is_set():
                         return
                     put(chunk)
@@ -277,6 +279,15 @@ class _Answer:
             with suppress(queue.Full):
                 self._news.put(news, timeout=_GLANCE)
                 return
+
+
+def _pieces(raw: Any, decode: bool) -> Iterator[bytes]:
+    """A body as it comes in; a longer read would lose what came before a connection was cut."""
+    if decode or not hasattr(raw, "read1"):
+        yield from raw.stream(_SMALL_CHUNK, decode_content=decode)
+        return
+    while data := raw.read1(_CHUNK, decode_content=False):
+        yield data
 
 
 def sha256(path: Path) -> str:

@@ -28,6 +28,7 @@ _SKIPPED = (
     "inference/pip_progress.py",
     "inference/protocol.py",
     "inference/runtime",
+    "inference/package_index.py",
     "inference/setup_",
     "inference/locks.py",
     "inference/fetching.py",
