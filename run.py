@@ -9,6 +9,7 @@ generate   IN.jsonl OUT.jsonl: from scripts to performances
 pose       IN.jsonl OUT.jsonl: poses for keyframes that are described already
 bench      the benchmarks
 faults     faults of all kinds, injected for real, and what came of each; writes docs/faults.md
+offline    FOLDER: all packages of Set Up, for a machine without a network (--help says more)
 fuzz       every parser of the border under mutated files (--help says more)
 train      the embedded model's adapter, from the corpus, in steps that can be interrupted (hours)
 evaluate   the embedded model's poses beside baselines, on held-out entries; with --acting, the acting checks
@@ -42,6 +43,7 @@ COMMANDS = {
     "pose": "facescript.commands.generate",
     "bench": "facescript.commands.bench",
     "faults": "facescript.commands.faults",
+    "offline": "facescript.commands.offline",
     "fuzz": "facescript.fuzzing.main",
     "train": "facescript.training.train",
     "evaluate": "facescript.training.evaluate",

@@ -119,7 +119,7 @@ def _set_up(runtime: Runtime, options: SetupOptions, cancelled: Cancelled, lock:
         models=runtime.folder / journal.models,
         wheels=runtime.wheels,
         cancelled=cancelled,
-        lock=lock,
+        lock_descriptor=lock,
         done=journal.done,
     )
     plan = [step for step in STEPS if options.python is None or step.existing]

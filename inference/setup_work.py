@@ -62,7 +62,7 @@ class Work:
     """What the steps share while they work, and what they find out.
 
     `wheels` is where wheels are fetched to, `target` the machine that they are for, `here` the one that works, and
-    `bytes` how much they are.
+    `bytes` how much they are; `unpacks` is whether they are installed here, which needs more room.
     """
 
     options: SetupOptions
@@ -71,11 +71,12 @@ class Work:
     models: Path
     wheels: Path
     cancelled: Cancelled = never
-    lock: int = -1
+    lock_descriptor: int = -1
     done: tuple[str, ...] = ()
     target: Target | None = None
     here: Target | None = None
     bytes: int = 0
+    unpacks: bool = True
     python_version: str = ""
     quantization: str = ""
     selftest: Mapping[str, Any] = field(default_factory=dict)
@@ -89,6 +90,11 @@ class Work:
     def scratch(self) -> Path:
         """The folder for what is not kept."""
         return self.folder / "tmp"
+
+    @property
+    def lock(self) -> str:
+        """The file name of the lock for the target's environment."""
+        return env_lock(self.options.accelerator, self.target.system if self.target else sys.platform)
 
     def pins(self, *names: str) -> tuple[Pin, ...]:
         """What the target needs of these locks. Raises FacescriptError (`no_torch`) if it cannot have torch."""
@@ -104,7 +110,7 @@ class Work:
 
     def wanted(self) -> tuple[Pin, ...]:
         """What is still to be installed."""
-        steps = {"packages": self.options.lock, "model": MODEL_LOCK}
+        steps = {"packages": self.lock, "model": MODEL_LOCK}
         return self.pins(*(name for step, name in steps.items() if step not in self.done))
 
     def environment(self) -> dict[str, str]:
@@ -114,7 +120,7 @@ class Work:
 
     def child(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> ChildProcess:
         """Start a child. It holds the folder's lock with us: one that outlives a killed Blender keeps others out."""
-        held = (self.lock,) if self.lock >= 0 else ()
+        held = (self.lock_descriptor,) if self.lock_descriptor >= 0 else ()
         return ChildProcess(command, environment or self.environment(), self.folder, held)
 
 

@@ -13,14 +13,17 @@ from typing import Any
 
 import bpy
 
-from ..inference import batch
+from ..inference import batch, offline
 from ..inference.addresses import parse_address
 from ..inference.options import ModelOptions
+from ..inference.setup_work import SetupOptions
 from ..performance import FacescriptError, jsonl
+from ..performance.model import MAX_SCRIPT
+from ..performance.parsing import read_text
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import styles
 from ..rig_mapping.targets import Target
-from . import faces, preferences
+from . import diagnostics, faces, preferences
 from .filming import LOOK_ITEMS, frame_range
 from .session import TICK, session
 
@@ -34,6 +37,8 @@ _EXAMPLES = """examples:
 The extension has to be enabled in the preferences, and Set Up done. Exit status: 0 done, 1 failed, 2 wrong
 arguments, 130 stopped by Ctrl C."""
 
+# A character takes at most four bytes.
+_MAX_SCRIPT_BYTES = 4 * MAX_SCRIPT
 _OUTPUTS = (".blend", ".jsonl", ".csv")
 # The operator that writes a file with an ending, and the pictures that there are, with theirs.
 _EXPORTS = {".jsonl": "export_performance", ".csv": "export_live_link"}
@@ -64,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_generate, _add_pose, _add_export, _add_render):
+    for add in (_add_generate, _add_pose, _add_export, _add_render, _add_offline):
         add(commands)
     return parser
 
@@ -127,6 +132,26 @@ def _add_render(commands: Any) -> None:
     parser.set_defaults(run=_render)
 
 
+def _add_offline(commands: Any) -> None:
+    parser = commands.add_parser("offline", help="fetch all packages of Set Up for a machine without a network")
+    offline.add_arguments(parser)
+    parser.set_defaults(run=_offline)
+
+
+def _offline(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    return offline.run(options, SetupOptions(base_python=Path(sys.executable), online=bpy.app.online_access))
+
+
+def _add_diagnostics(commands: Any) -> None:
+    parser = commands.add_parser("diagnostics", help="what a bug report needs, with nothing private in it")
+    parser.set_defaults(run=_diagnostics)
+
+
+def _diagnostics(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    print(diagnostics.text(bpy.context), end="", flush=True)
+    return 0
+
+
 def _generate(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     _check_endings(parser, options.output, _OUTPUTS)
     model = _model(options, parser)
@@ -162,7 +187,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     names = ("script", "background", "emotion", "style", "start_frame", "seed")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.script_file:
-        given["script"] = _read(options.script_file)
+        given["script"] = read_text(options.script_file, _MAX_SCRIPT_BYTES)
     if options.lines:
         briefs = list(jsonl.read_briefs(options.lines))
         if len(briefs) != 1:
@@ -171,13 +196,6 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
         [brief] = briefs
         given = {"script": brief.script, "background": brief.background, "emotion": brief.emotion} | given
     return given
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FacescriptError("no_file", f"{path} cannot be read as text: {error}.", "Save it as UTF-8.") from error
 
 
 def _follow() -> None:
