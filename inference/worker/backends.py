@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -41,12 +42,16 @@ class Backend(Protocol):
         """Descriptions of faces like that of the description `text`."""
 
 
+# Reading them takes seconds, and another server or key changes nothing of them.
+_examples = cache(Examples.load)
+
+
 def make(options: ModelOptions, models: Path) -> Backend:
     """Load the backend that `options` ask for. `models` is the runtime's folder of converted models."""
     if options.backend == "server":
         from .remote import ServerBackend
 
-        return ServerBackend(options, Examples.load())
+        return ServerBackend(options, _examples())
     return _make_here(options, models)
 
 
