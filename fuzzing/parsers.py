@@ -126,7 +126,8 @@ def _performance_lines(data: bytes) -> None:
 
 
 def _answers(data: bytes) -> None:
-    for made in keyframeface.read(_file(data, "answers.json")):
+    # Writing and reading back takes longer than what is tried here.
+    for made in keyframeface.read(_file(data, "answers.json"))[:40]:
         check_performance(made)
 
 

@@ -40,6 +40,7 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
             box.prop(self, "quantization")
             box.prop(self, "keep_loaded")
             paragraph(box, "Scripts and performances stay on this machine.", width, "LOCKED")
+        layout.operator("facescript.copy_diagnostics", icon="COPYDOWN")
 
     def _draw_server(self, box: bpy.types.UILayout, width: int) -> None:
         box.prop(self, "server_address")

@@ -152,21 +152,21 @@ def header_size(data: bytes, size: int) -> int:
 
 def _span(name: str, row: Any) -> tuple[int, int]:
     """Where a tensor begins and ends. Raises ValueError if it is not as large as its shape."""
-    shape, place = (row.get("shape"), row.get("data_offsets")) if isinstance(row, dict) else (None, None)
-    if not (_are_counts(shape) and _are_counts(place) and len(place) == 2 and row.get("dtype") in _BITS):
+    if not isinstance(row, dict) or row.get("dtype") not in _BITS:
         raise ValueError(f"{name[:60]!r} is not described as a tensor")
-    bits = math.prod(shape) * _BITS[row["dtype"]]
-    if bits != 8 * (place[1] - place[0]):
+    shape, place = _counts(row.get("shape")), _counts(row.get("data_offsets"))
+    if shape is None or place is None or len(place) != 2:
+        raise ValueError(f"{name[:60]!r} is not described as a tensor")
+    if math.prod(shape) * _BITS[row["dtype"]] != 8 * (place[1] - place[0]):
         raise ValueError(f"{name[:60]!r} is not as large as its shape")
     return place[0], place[1]
 
 
-def _are_counts(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= 16
-        and all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**48 for v in value)
-    )
+def _counts(value: Any) -> list[int] | None:
+    """The value if it is a short list of whole numbers from 0 on."""
+    if not isinstance(value, list) or len(value) > 16:
+        return None
+    return value if all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**48 for v in value) else None
 
 
 def size_faults(config: Mapping[str, Any], stored: int) -> str:
