@@ -10,6 +10,7 @@ pose       IN.jsonl OUT.jsonl: poses for keyframes that are described already
 bench      the benchmarks
 faults     faults of all kinds, injected for real, and what came of each; writes docs/faults.md
 offline    FOLDER: all packages of Set Up, for a machine without a network (--help says more)
+soak       a random user in one Blender, checked after each step (--help says more)
 fuzz       every parser of the border under mutated files (--help says more)
 train      the embedded model's adapter, from the corpus, in steps that can be interrupted (hours)
 evaluate   the embedded model's poses beside baselines, on held-out entries; with --acting, the acting checks
@@ -44,6 +45,7 @@ COMMANDS = {
     "bench": "facescript.commands.bench",
     "faults": "facescript.commands.faults",
     "offline": "facescript.commands.offline",
+    "soak": "facescript.commands.soak",
     "fuzz": "facescript.fuzzing.main",
     "train": "facescript.training.train",
     "evaluate": "facescript.training.evaluate",
