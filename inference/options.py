@@ -11,6 +11,9 @@ from ..performance import FacescriptError
 BACKENDS = ("embedded", "local", "server")
 QUANTIZATION_CHOICES = ("auto", "nf4", "int8", "bf16", "fp32", "none")
 
+# Longer than any path, address or key.
+MAX_OPTION = 4096
+
 # The folder of the embedded model among the runtime's models.
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 
@@ -39,8 +42,9 @@ class ModelOptions:
     def from_dict(cls, fields: Mapping[str, object]) -> ModelOptions:
         """Read what `to_dict` writes; unknown fields and other types are errors."""
         for key, value in fields.items():
-            if key not in cls.__dataclass_fields__ or not isinstance(value, str):
-                raise FacescriptError("bad_option", f"The model option {key!r} is not understood.")
+            known = key in cls.__dataclass_fields__ and isinstance(value, str)
+            if not known or len(str(value)) > MAX_OPTION or "\0" in str(value):
+                raise FacescriptError("bad_option", f"The model option {key[:40]!r} is not understood.")
         return cls(**{key: str(value) for key, value in fields.items()})
 
     def to_dict(self) -> dict[str, str]:

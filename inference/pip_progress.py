@@ -17,7 +17,8 @@ _UNPACKING = 0.85
 
 _UNITS = {"bytes": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9}
 _RAW = re.compile(r"Progress (\d+) of (\d+)")
-_FILE = re.compile(r"\s*(Downloading|Using cached|Processing) (?:\S*[/\\])?([^/\\\s]+)(?: \(([\d.]+) ?(\w+)\))?")
+_FILE = re.compile(r"\s*(Downloading|Using cached|Processing) (?:\S*[/\\])?([^/\\\s]+)(?: \((\d+(?:\.\d+)?) ?(\w+)\))?")
+_ADDRESS = re.compile(r"\b([a-z+]{2,12}://)(?:\S*@)?([^\s?#]*)[^\s'\")]*", re.I)
 _COLLECTING = re.compile(r"Collecting ([^\s<>=!~;\[(]+)")
 _INSTALLING = re.compile(r"Installing collected packages: (.+)")
 
@@ -89,7 +90,7 @@ class PipProgress:
             done, total = float(match.group(1)), float(match.group(2))
             self._size = max(self._size, total)
             return self._at(self._before + done), f"Fetching {self._name} ({done / 1e6:.0f} of {total / 1e6:.0f} MB)"
-        self.tail.append(line[:500])
+        self.tail.append(without_secrets(line[:500]))
         if match := _FILE.match(line):
             self._before += self._size
             self._size = float(match.group(3) or 0.0) * _UNITS.get((match.group(4) or "").lower(), 0.0)
@@ -129,6 +130,11 @@ def pip_error(step: str, status: int | None, tail: Sequence[str]) -> FacescriptE
     return FacescriptError(
         "pip_failed", f"Installing {step} failed: {decisive_line(tail)}", "Press Set Up to try again."
     )
+
+
+def without_secrets(text: str) -> str:
+    """A text without what is secret in addresses: names and passwords before the host, and what follows a ? or a #."""
+    return _ADDRESS.sub(r"\1\2", text)
 
 
 def decisive_line(tail: Sequence[str]) -> str:

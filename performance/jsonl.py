@@ -143,6 +143,7 @@ def _time(row: Mapping[str, object], number: int) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FacescriptError("bad_time", f"Keyframe {number}: 't' is not a number of seconds.")
     try:
-        return float(value)
+        # Whole milliseconds, as they are written: what reads well reads back.
+        return round(float(value), 3) + 0.0
     except OverflowError:
         raise FacescriptError("bad_time", f"Keyframe {number}: 't' is too large.") from None

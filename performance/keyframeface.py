@@ -225,11 +225,11 @@ def _found(number: int, body: Mapping[str, Any], pose: Mapping[str, Any], asked:
 def _time(value: Any) -> float:
     match = _SECONDS.fullmatch(value.strip()) if isinstance(value, str) else None
     if match:
-        return float(match[1])
+        return round(float(match[1]), 3)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FacescriptError("bad_time", f"The time {str(value)[:40]!r} is not a number of seconds.")
     try:
-        return float(value)
+        return round(float(value), 3) + 0.0
     except OverflowError:
         raise FacescriptError("bad_time", "A time is too large a number.") from None
 

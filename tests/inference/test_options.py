@@ -7,8 +7,10 @@ from facescript.performance import FacescriptError
 from hypothesis import given
 from hypothesis import strategies as st
 
+texts = st.text(st.characters(exclude_characters="\0"))
 
-@given(st.sampled_from(BACKENDS), st.sampled_from(QUANTIZATION_CHOICES), st.lists(st.text(), min_size=4, max_size=4))
+
+@given(st.sampled_from(BACKENDS), st.sampled_from(QUANTIZATION_CHOICES), st.lists(texts, min_size=4, max_size=4))
 def test_options_read_back_as_they_were_written(backend: str, quantization: str, texts: list[str]) -> None:
     options = ModelOptions(backend, texts[0], texts[1], quantization, texts[2], texts[3])
     assert ModelOptions.from_dict(options.to_dict()) == options
@@ -48,3 +50,9 @@ def test_other_options_are_refused(fields: dict[str, object], words: str) -> Non
     with pytest.raises(FacescriptError) as caught:
         ModelOptions.from_dict(fields)
     assert (caught.value.code, str(caught.value)) == ("bad_option", words)
+
+
+@pytest.mark.parametrize("value", ["/a\0b", "x" * 4097, 3, None])
+def test_what_can_be_no_path_is_refused(value: object) -> None:
+    with pytest.raises(FacescriptError, match="'model' is not understood"):
+        ModelOptions.from_dict({"backend": "local", "model": value})

@@ -115,3 +115,10 @@ def test_a_written_performance_has_all_channels() -> None:
     entry = json.loads(jsonl.to_line(jsonl.performance_to_dict(performance)))
     assert len(entry["keyframes"][0]["pose"]) == 61
     assert entry["keyframes"][0]["pose"]["mouthSmileRight"] == 0.5
+
+
+def test_times_are_whole_milliseconds_so_that_what_is_read_can_be_written_and_read_again() -> None:
+    entry = {"keyframes": [{"t": -0.0001, "text": "a"}, {"t": 1.23449, "text": "b"}]}
+    assert [beat.time for beat in jsonl.brief_from_dict(entry).beats] == [0.0, 1.234]
+    with pytest.raises(FacescriptError, match="Keyframe 2 is at 0 s, not after"):
+        jsonl.brief_from_dict({"keyframes": [{"t": 0.0001, "text": "a"}, {"t": 0.0002, "text": "b"}]})
