@@ -93,6 +93,7 @@ def _write_weights(path: Path, shapes: Mapping[str, tuple[int, ...]], number: fl
 
 def _ask(stage: Stage, folder: Path, adapter: Path | None = None, script: str = DESCRIBED) -> Moves:
     """Generate with a local model."""
+    stage.use(stage.settings.runtime)
     preferences = stage.preferences
     preferences.backend, preferences.model_folder = "local", str(folder)
     preferences.adapter_folder, preferences.quantization = str(adapter or ""), "fp32"
@@ -328,6 +329,7 @@ def _spoil_shipped(stage: Stage, name: str, spoil: Callable[[bytes], bytes]) -> 
     stage.undo.append(lambda: path.write_bytes(before))
     path.write_bytes(spoil(before))
     stage.session.stop_worker()
+    stage.use(stage.settings.runtime)
     stage.strike()
     stage.generate()
     yield from stage.rest()

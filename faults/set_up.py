@@ -36,7 +36,7 @@ def nobody_answers(stage: Stage) -> Moves:
     tiny = TinySetUp(stage)
     tiny.use_index(unused_address() + "/simple")
     stage.strike()
-    yield from tiny.run(torch_index=unused_address())
+    yield from tiny.run()
     tiny.use_index(tiny.server.index)
     yield from tiny.mend()
 
@@ -47,7 +47,7 @@ def name_is_not_found(stage: Stage) -> Moves:
     tiny = TinySetUp(stage)
     tiny.use_index("http://packages.invalid/simple")
     stage.strike()
-    yield from tiny.run(torch_index="http://packages.invalid/simple")
+    yield from tiny.run()
     tiny.use_index(tiny.server.index)
     yield from tiny.mend()
 
@@ -95,8 +95,8 @@ def certificate_is_not_trusted(stage: Stage) -> Moves:
 
 @fault(UNHARMED, *_NETWORK, within=90.0)
 def connection_is_cut_in_every_file(stage: Stage) -> Moves:
-    """The connection is reset after 120,000 bytes of each answer."""
-    yield from _in_weather(stage, Weather(cut_after=120_000, only=_FILES))
+    """The connection is reset after 120,000 bytes of each file."""
+    yield from _in_weather(stage, Weather(cut_after=120_000, only="fs_"))
 
 
 @fault(STOPPED, "cancelled")

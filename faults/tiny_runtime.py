@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +64,7 @@ class TinySetUp:
         self.write_requirements(bundled.name.split("-")[1])
 
     def write_requirements(self, pip: str, version: str = "1.0") -> None:
-        """Requirements of these wheels, in each form that a version of the extension reads."""
-        rows = {"torch": ["fs_torch"], "cpu": ["fs_packages"], "model": ["fs_model"], "pip": [f"pip=={pip}"]}
-        for name, packages in rows.items():
-            text = "\n".join(row if "==" in row else f"{row}=={version}" for row in packages)
-            (self.requirements / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
+        """Locks of these wheels, for each accelerator."""
         locks = {"cpu": ["fs_torch", "fs_packages"], "model": ["fs_model"], "pip": [f"pip=={pip}"]}
         locks |= {"cuda": locks["cpu"], "macos": locks["cpu"]}
         for name, packages in locks.items():
@@ -96,10 +91,8 @@ class TinySetUp:
             "online": True,
             "requirements": self.requirements,
             "start": self.start,
-            "torch_index": self.server.index,
         }
-        known = {field.name for field in fields(kind)}
-        return kind(**{name: value for name, value in (given | changes).items() if name in known})
+        return kind(**given | changes)
 
     def begin(self, **changes: Any) -> None:
         """Start the set-up as the button does, on the session's thread."""
