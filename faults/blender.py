@@ -270,7 +270,7 @@ def factory_settings_are_loaded(stage: Stage) -> Moves:
     stage.bpy.ops.preferences.addon_enable(module=PACKAGE)
     stage.bpy.context.preferences.use_preferences_save = False
     stage.use(stage.usual(False))
-    stage.set_scene()
+    yield from stage.set_scene()
     stage.strike()
 
 

@@ -43,9 +43,9 @@ def _write(results: Path, entry: dict[str, Any]) -> None:
 
 def _try(stage: Stage, fault: Fault, outcome: Outcome, log: Path, real: bool) -> Moves:
     begin = time.monotonic()
-    stage.set_scene()
+    yield from stage.set_scene()
     yield from _warm(stage, real)
-    stage.set_scene()
+    yield from stage.set_scene()
     session = stage.session
     session.error, session.note = None, ""
     folders = (Path(stage.module("inference.runtime").PACKAGE), Path(_temporary()))
@@ -129,7 +129,7 @@ def _judge_next(stage: Stage, outcome: Outcome, real: bool) -> Moves:
     stage.preferences.backend = "embedded"
     users = stage.users_before
     if FACE not in stage.bpy.data.objects or stage.reload:
-        stage.set_scene()
+        yield from stage.set_scene()
         users = stage.users_in_file
     stage.choose(FACE)
     begin = time.monotonic()

@@ -113,10 +113,10 @@ def server_stalls_and_the_user_cancels(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault(*_NETWORK, within=150.0)
+@fault(*_NETWORK, within=180.0)
 def server_stalls(stage: Stage) -> Moves:
-    """The server stops in the middle of each file and says nothing more."""
-    yield from _in_weather(stage, Weather(stall_after=50_000, only=_FILES))
+    """The server takes each request for one of the files and says nothing."""
+    yield from _in_weather(stage, Weather(stall_after=0, only="fs_torch"))
 
 
 @fault(UNHARMED, within=90.0)

@@ -150,17 +150,19 @@ class Stage:
 
     # --- the scene --------------------------------------------------------------------------------------------
 
-    def set_scene(self) -> None:
+    def set_scene(self) -> Moves:
         """Open the file with two faces, one of them with a performance, and keys of the user's on everything."""
         path = self.settings.folder / "stage.blend"
         if not path.is_file():
-            self._make_scene()
+            yield from self._make_scene()
             self.bpy.ops.wm.save_as_mainfile(filepath=str(path))
         # A copy: faults may save.
         here = self.folder / "stage.blend"
         if here != path:
             shutil.copyfile(path, here)
         self.bpy.ops.wm.open_mainfile(filepath=str(here), load_ui=False)
+        # A window has its context again only in the timer's next call.
+        yield
         self.choose(FACE)
         self.users_in_file = self.users_keys()
 
@@ -172,9 +174,10 @@ class Stage:
             other.select_set(other == obj)
         layer.objects.active = obj
 
-    def _make_scene(self) -> None:
+    def _make_scene(self) -> Moves:
         bpy = self.bpy
         bpy.ops.wm.read_homefile(use_empty=True)
+        yield
         self.scene.render.fps, self.scene.frame_end = 24, 250
         bpy.ops.facescript.add_face()
         first = bpy.context.view_layer.objects.active
