@@ -119,8 +119,16 @@ class ChatServer:
         return text
 
     def test(self, check: Check) -> Abilities:
-        """Try what is needed: the list of models, and one short answer that a schema forces. Raises what those do."""
-        names = self.models(check)
+        """Try what is needed: the list of models, and one short answer that a schema forces. Raises what those do.
+
+        A server that cannot list its models may still answer for the one that was named.
+        """
+        names: tuple[str, ...] = ()
+        try:
+            names = self.models(check)
+        except FacescriptError as error:
+            if not self._model or error.code not in ("server_refused", "server_answer"):
+                raise
         if not self._model and len(names) != 1:
             return Abilities(names)
         number = {"type": "number", "enum": [0.5]}

@@ -254,7 +254,10 @@ def _render(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
 
 def _model(options: argparse.Namespace, parser: argparse.ArgumentParser) -> ModelOptions:
     """The model that the options choose, else the one of the preferences."""
-    if not (options.backend or options.model or options.address) and options.quantization == "auto":
+    if (
+        not (options.backend or options.model or options.address or options.server_model)
+        and options.quantization == "auto"
+    ):
         return preferences.model_options(bpy.context)
     model = batch.model_options(options, parser)
     if model.backend == "server":

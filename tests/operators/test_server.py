@@ -197,3 +197,27 @@ def test_cancel_in_the_middle_of_an_answer(extension: Any, server: ModelServer) 
         time.sleep(0.02)
     assert time.monotonic() - began < 1.0
     assert extension.session.note.startswith("Cancelled.")
+
+
+def test_blenders_command_line_asks_a_server_and_leaves_the_preferences_as_they_were(
+    extension: Any, server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    chosen = extension.preferences
+    chosen.backend, chosen.server_address, chosen.server_key = "embedded", "localhost:1", ""
+    main = extension.module("operators.command_line").main
+    given = ["generate", "--script", "You lied to me.", "-o", str(tmp_path / "out.jsonl")]
+    assert main([*given, "--address", server.address]) == 0
+    assert DESCRIPTION in (tmp_path / "out.jsonl").read_text()
+    assert {handler.headers["Authorization"] for handler in server.requests} == {f"Bearer {KEY}"}
+    assert (chosen.backend, chosen.server_address, chosen.server_key) == ("embedded", "localhost:1", "")
+
+
+def test_blenders_command_line_refuses_another_machine_without_online_access(
+    extension: Any, server: ModelServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bpy.context.preferences.system.use_online_access = False
+    main = extension.module("operators.command_line").main
+    given = ["generate", "--script", "You lied.", "-o", str(tmp_path / "out.jsonl")]
+    assert main([*given, "--address", "https://models.example"]) == 1
+    assert "does not allow online access" in capsys.readouterr().err
