@@ -326,6 +326,14 @@ def _recording_record(data: bytes) -> None:
     assert found.rate > 0.0 and math.isfinite(found.start) and math.isfinite(found.frame)
 
 
+def _preset(data: bytes) -> None:
+    from ..operators.preset_reading import parse
+
+    for names, value in parse(_text(data), "a.py").items():
+        assert 1 <= len(names) <= 2 and not any(name.startswith("_") for name in names)
+        assert is_whole(value) if isinstance(value, str) else math.isfinite(value)
+
+
 # --- folders of models ----------------------------------------------------------------------------------------
 
 
@@ -550,6 +558,7 @@ PARSERS: tuple[Parser, ...] = (
     Parser("key-record", _key_record, _records),
     Parser("life-record", _life_record, _dumped(_LIFE), (TypeError, ValueError)),
     Parser("recording-record", _recording_record, _dumped(_SOURCE)),
+    Parser("preset", _preset, _files(_ROOT / "operators" / "presets", "facescript/*/*.py")),
     Parser("model-config", _model_config, _dumped(_CONFIG, {"text_config": _CONFIG})),
     Parser("lora-config", _lora_config, _dumped(_LORA)),
     Parser("safetensors", _weights, _tensors, (ValueError,)),

@@ -2,7 +2,7 @@
 """Presets of style and of emotion, by Blender's own preset system: saved, listed, applied, removed and shared as files.
 
 Those that come with the extension are in the folder `presets` beside this module; the user's are in the presets folder
-of Blender's user scripts, under the same names.
+of Blender's user scripts, under the same names. They are read as data (`preset_reading`), not run as Blender does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from bl_operators.presets import AddPresetBase
 from bpy.props import StringProperty
 
 from ..performance import FacescriptError
-from . import desk, faces
+from . import desk, faces, preset_reading
 from .language import rpt_, tip_
 from .motion import chosen_style
 from .session import session
 
 # What a preset's file calls the face. It does not say the extension's own name, which depends on where it came from.
 _DEFINES = ["face = bpy.context.window_manager.facescript_face"]
+# What a preset may set.
+_ALLOWED = ("style", "motion", "emotion")
 
 
 # Blender's stubs know neither what it returns nor its properties, and not all of `bpy.utils`.
@@ -102,13 +104,19 @@ class FACESCRIPT_OT_apply_preset(bpy.types.Operator):
             self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
         before = chosen_style(face)
+        path = Path(self.filepath)
         try:
             # Each setting alone would have the keys written anew.
             with session().quiet():
-                bpy.ops.script.execute_preset(filepath=self.filepath, menu_idname=self.menu_idname)
-        except RuntimeError as error:  # what operators that are called raise for their reports
-            self.report({"ERROR"}, rpt_(str(error).strip()))
+                preset_reading.use(preset_reading.read(path), face, _ALLOWED)
+        except FacescriptError as error:
+            session().fail(error)
+            self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
+        menu = getattr(bpy.types, self.menu_idname, None)
+        if menu is not None:
+            # Its header shows which one was chosen last, as Blender's own do.
+            menu.bl_label = bpy.path.display_name(path.name, title_case=False)
         if face.beats and chosen_style(face) != before:
             desk.rewrite(face.id_data, everything=True)
         return {"FINISHED"}

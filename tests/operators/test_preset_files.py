@@ -74,10 +74,39 @@ def test_without_a_face_nothing_is_saved(extension: Any) -> None:
     assert "Nothing" not in listed("style")
 
 
-def test_a_preset_that_cannot_be_read_says_so(performed: Any, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("import bpy\nface = bpy.context.window_manager.facescript_face\nface.style = 'wobbly'\n")
-    before = keys()
-    with pytest.raises(RuntimeError, match="Failed to execute the preset"):
-        bpy.ops.facescript.apply_preset(filepath=str(broken), menu_idname="FACESCRIPT_PT_style_presets")
-    assert keys() == before and performed.facescript.style == "natural"
+HEAD = "import bpy\nface = bpy.context.window_manager.facescript_face\n\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("face.style = 'wobbly'", "does not fit style"),
+        ("face.style = 'soft'\nface.motion.attack = 'fast'", "does not fit attack"),
+        ("face.script = 'other'", "sets script, which presets do not"),
+        ("face.motion.name_of_nothing = 1", "sets motion.name_of_nothing"),
+        ("face.id_data.name = 'x'", "sets id_data.name"),
+        ("face.motion.__class__ = 1", "line 4: A preset only says what is set"),
+        ("face.motion.attack = float('nan')", "line 4: A preset only says"),
+        ("face.motion.attack = 1e999", "line 4: A preset only says"),
+        ("import os", "line 4: A preset only says"),
+        ("open({trap!r}, 'w')", "line 4: A preset only says"),
+        ("face.style = open({trap!r}, 'w') and 'soft'", "line 4: A preset only says"),
+        ("face.style = [open({trap!r}, 'w') for _ in 'a']", "line 4: A preset only says"),
+        ("face.motion.attack = " + "(" * 5000 + "1" + ")" * 5000, "A preset only says"),
+        ("face.emotion = " + "-" * 50_000 + "1", "A preset only says"),
+        ("face.emotion = 'a\\x00'", "line 4: A preset only says"),
+        ("face.emotion = '" + "x" * 70_000 + "'", "is larger than 64 KiB"),
+        ("face.emotion =", "line 4: A preset only says"),
+    ],
+    ids=lambda part: part[:24],
+)
+def test_a_preset_from_elsewhere_is_data_and_never_run(performed: Any, tmp_path: Path, body: str, words: str) -> None:
+    trap = tmp_path / "was_run"
+    path = tmp_path / "preset.py"
+    path.write_text(HEAD + body.replace("{trap!r}", repr(str(trap))))
+    before, emotion = keys(), performed.facescript.emotion
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.facescript.apply_preset(filepath=str(path), menu_idname="FACESCRIPT_PT_style_presets")
+    face = performed.facescript
+    assert keys() == before and face.style == "natural" and face.motion.attack == 1.0 and face.emotion == emotion
+    assert not trap.exists()
