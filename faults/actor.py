@@ -141,6 +141,14 @@ class Sleeps(Behaviour):
             time.sleep(3600)
 
 
+class IsSlow(Behaviour):
+    """Half a second for each pose."""
+
+    def step(self, what: str, number: int) -> None:
+        if what == "pose":
+            time.sleep(0.5)
+
+
 class HoldsEverything(Behaviour):
     """One long call that lets no other thread of the worker run, as a loop in a library's C code does."""
 

@@ -30,7 +30,7 @@ THEMES = {
 }
 
 # Where the next Generate is made with the real model. What is about the words alone, or about Blender, does with a toy.
-REAL_THEMES = ("worker_process", "models")
+REAL_THEMES = ("worker_process", "models", "server")
 
 # What is expected where nothing is to be noticed, because nothing is lost.
 UNHARMED = "unharmed"

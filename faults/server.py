@@ -18,10 +18,13 @@ _NETWORK = ("no_server", "server_gone", "no_network", "server_silent", "server_u
 _ANSWER = ("server_answer", "bad_answer", "server_form", "server_error")
 
 
-def _filled(schema: dict[str, Any]) -> Any:
-    """The least that a JSON schema asks for."""
+def _filled(schema: dict[str, Any], named: dict[str, Any] | None = None) -> Any:
+    """The least that a JSON schema asks for; `named` are the parts that it refers to."""
+    named = named or schema.get("$defs", {})
+    if "$ref" in schema:
+        return _filled(named[schema["$ref"].rpartition("/")[2]], named)
     if "properties" in schema:
-        return {name: _filled(part) for name, part in schema["properties"].items()}
+        return {name: _filled(part, named) for name, part in schema["properties"].items()}
     if schema.get("type") in ("number", "integer"):
         return 0.2
     return "brows lift, the lips part" if schema.get("type") == "string" else {}

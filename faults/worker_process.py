@@ -380,9 +380,7 @@ def worker_is_long_idle(stage: Stage) -> Moves:
 @fault("worker_hung", "worker_died", within=20.0, window=True)
 def worker_frozen_under_a_window(stage: Stage) -> Moves:
     """In a window: SIGSTOP to the worker after its first beat."""
-    yield from stage.perform("", LONG)
-    yield from stage.at_work()
-    stage.strike()
+    yield from stage.perform("IsSlow", LONG)
     os.kill(stage.worker, signal.SIGSTOP)
     yield from stage.rest()
 
@@ -397,9 +395,7 @@ def progress_floods_a_window(stage: Stage) -> Moves:
 @fault("worker_killed", "worker_died", window=True)
 def worker_killed_under_a_window(stage: Stage) -> Moves:
     """In a window: SIGKILL to the worker after its first beat."""
-    yield from stage.perform("", LONG)
-    yield from stage.at_work()
-    stage.strike()
+    yield from stage.perform("IsSlow", LONG)
     os.kill(stage.worker, signal.SIGKILL)
     yield from stage.rest()
 
