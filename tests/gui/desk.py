@@ -18,21 +18,10 @@ FOLDER = Path(os.environ["FACESCRIPT_GUI"])
 SETTINGS: dict[str, Any] = json.loads((FOLDER / "settings.json").read_text(encoding="utf-8"))
 PACKAGE = "bl_ext.user_default.facescript"
 
+# Debian's Blender comes without numpy and requests, which every Blender of blender.org ships: they are taken from
+# beside it.
+sys.path += [str(folder) for folder in Path("/venv/lib").glob("python3.*/site-packages")]
 
-def _provide_numpy() -> None:
-    """Debian's Blender comes without numpy, which every Blender of blender.org ships: take it from beside it."""
-    try:
-        import numpy  # noqa: F401
-    except ImportError:
-        folder = FOLDER / "packages"
-        folder.mkdir(exist_ok=True)
-        for source in Path("/venv/lib").glob("python3.*/site-packages/numpy*"):
-            if not (folder / source.name).exists():
-                (folder / source.name).symlink_to(source)
-        sys.path.append(str(folder))
-
-
-_provide_numpy()
 import numpy as np  # noqa: E402
 
 
