@@ -18,7 +18,7 @@ from ..performance.parsing import is_whole, read_text
 _MAX_BYTES = 64 << 10
 _MAX_LINES = 200
 # What Blender's own preset system puts first, and the name of what is set.
-_IMPORT, _DEFINE, _FACE = "import bpy", "face = bpy.context.window_manager.facescript_face", "face"
+_DEFINE, _FACE = "face = bpy.context.window_manager.facescript_face", "face"
 
 
 def read(path: Path) -> dict[tuple[str, ...], Any]:
@@ -49,7 +49,8 @@ def parse(text: str, name: str) -> dict[tuple[str, ...], Any]:
 
 def _is_first(line: ast.stmt, text: str) -> bool:
     docstring = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
-    return docstring or ast.get_source_segment(text, line) in (_IMPORT, _DEFINE)
+    imports = isinstance(line, ast.Import) and [alias.name for alias in line.names] == ["bpy"]
+    return docstring or imports or ast.get_source_segment(text, line) == _DEFINE
 
 
 def _setting(line: ast.stmt, name: str) -> tuple[tuple[str, ...], Any]:
