@@ -21,6 +21,7 @@ from typing import Any
 from ..faults import page
 from ..faults.fault import Fault, Outcome, table
 from ..faults.inside import try_faults
+from ..faults.small_disk import unmount_below
 from ..faults.stage import Settings, Stage
 from ..inference.runtime import Runtime
 from . import PYTHON, ROOT, RUNTIME
@@ -169,6 +170,7 @@ def _run_some(names: list[str], folder: Path, zip_path: Path, real: bool, window
             begun, ended = _follow(process, results)
         finally:
             _end(process)
+            unmount_below(folder)
     return begun, ended
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BALLAST = "ballast"
+_DEVICE = "facescript-faults"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,17 @@ def small_disk(size: int, folder: Path | None = None, read_only: bool = False) -
         path.rmdir()
 
 
+def unmount_below(folder: Path) -> None:
+    """Take away the disks that a process which was killed has left in a folder."""
+    if sys.platform != "linux":
+        return
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        # Spaces are written as octal escapes there.
+        path = Path(line.split()[1].encode("latin-1", "replace").decode("unicode_escape"))
+        if line.startswith(_DEVICE) and folder in path.parents:
+            subprocess.run(["umount", "--lazy", str(path)], check=False, capture_output=True)
+
+
 def can_mount() -> bool:
     """Whether this process may mount a disk: root on Linux, outside of a container that forbids it."""
     try:
@@ -80,7 +92,7 @@ def _mount(path: Path, size: int, read_only: bool) -> bool:
     if sys.platform != "linux" or os.geteuid() != 0:
         return False
     options = f"size={size}" + (",ro" if read_only else "")
-    command = ["mount", "-t", "tmpfs", "-o", options, "facescript-faults", str(path)]
+    command = ["mount", "-t", "tmpfs", "-o", options, _DEVICE, str(path)]
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 

@@ -41,3 +41,15 @@ def test_it_can_be_filled_to_the_last_bytes_and_cleared(tmp_path: Path) -> None:
         (disk.path / "now it does").write_bytes(b"x" * 65536)
     with made(1 << 20, tmp_path, read_only=True) as disk, pytest.raises(OSError):
         (disk.path / "file").write_bytes(b"x")
+
+
+@pytest.mark.skipif(not can_mount(), reason="a disk cannot be mounted here")
+def test_what_a_killed_process_left_is_taken_away(tmp_path: Path) -> None:
+    folder = tmp_path / "with spaces"
+    folder.mkdir()
+    with made(1 << 16, folder) as disk:
+        (disk.path / "file").write_bytes(b"x")
+        small_disk.unmount_below(tmp_path / "elsewhere")
+        assert (disk.path / "file").exists()
+        small_disk.unmount_below(tmp_path)
+        assert not (disk.path / "file").exists()
