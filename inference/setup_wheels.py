@@ -77,7 +77,7 @@ def fetch(work: Work, pins: Sequence[Pin], by_pip: bool = True, tidy: bool = Tru
     if not missing:
         return
     yield 0.0, "Asking where the packages are"
-    settings = read_settings(run(work, pip_command(work, "config", "list"), user_pip_environment(work))[1])
+    settings = _settings(work)
     fetcher = Fetcher(settings, work.cancelled)
     try:
         search = _Search(fetcher, work, settings)
@@ -97,6 +97,14 @@ def fetch(work: Work, pins: Sequence[Pin], by_pip: bool = True, tidy: bool = Tru
     if left and by_pip:
         yield 0.9, f"Fetching {_some(left)} by pip"
         yield from _by_pip(work, left, search)
+
+
+def _settings(work: Work) -> PipSettings:
+    """What pip is set to; asked once."""
+    if work.pip_settings is None:
+        lines = run(work, pip_command(work, "config", "list"), user_pip_environment(work))[1]
+        work.pip_settings = read_settings(lines)
+    return work.pip_settings
 
 
 def check_folder(folder: Path, pins: Sequence[Pin], target: Target | None, cancelled: Cancelled = never) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from ..performance.errors import FacescriptError
 from .child_process import Cancelled, ChildProcess, never
 from .locks import Pin, Target, needed, read_lock
+from .package_index import PipSettings
 from .pip_progress import KEPT_LINES, PipProgress, pip_error
 from .runtime import ACCELERATORS, MODEL_LOCK, REQUIREMENTS, Accelerator, child_environment, env_lock, env_python
 
@@ -77,6 +78,7 @@ class Work:
     here: Target | None = None
     bytes: int = 0
     unpacks: bool = True
+    pip_settings: PipSettings | None = None
     python_version: str = ""
     quantization: str = ""
     selftest: Mapping[str, Any] = field(default_factory=dict)
