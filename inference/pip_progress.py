@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..performance.errors import FacescriptError
+from ..performance.parsing import printable
 
 # How many of pip's last lines are kept for the error message.
 KEPT_LINES = 40
@@ -90,7 +91,8 @@ class PipProgress:
             done, total = float(match.group(1)), float(match.group(2))
             self._size = max(self._size, total)
             return self._at(self._before + done), f"Fetching {self._name} ({done / 1e6:.0f} of {total / 1e6:.0f} MB)"
-        self.tail.append(without_secrets(line[:500]))
+        line = without_secrets(printable(line[:500]))
+        self.tail.append(line)
         if match := _FILE.match(line):
             self._before += self._size
             self._size = float(match.group(3) or 0.0) * _UNITS.get((match.group(4) or "").lower(), 0.0)

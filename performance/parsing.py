@@ -182,6 +182,11 @@ def is_whole(text: str) -> bool:
     return "\0" not in text
 
 
+def printable(text: str) -> str:
+    """A text in one line without what is not seen or turns others round: control characters, marks of direction."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def _check_whole(value: Any) -> None:
     if isinstance(value, str) and not is_whole(value):
         raise _half()
