@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from .lettering import ascent_rows, letters
 Array = npt.NDArray[Any]
 # Red, green and blue as a screen shows them, 0 to 1.
 Colour = tuple[float, float, float]
+# The last chunk of every PNG, with its checksum (PNG specification, 11.2.5).
+_PNG_END = b"IEND\xaeB`\x82"
 
 
 class Canvas:
@@ -66,19 +70,26 @@ class Canvas:
         part += (np.array(colour, dtype=np.float32) - part) * cut
 
     def save(self, path: Path) -> None:
-        """Write a PNG. Raises FacescriptError (`no_file`) if it cannot be written."""
+        """Write a PNG, whole or not at all. Raises FacescriptError (`no_file`) if it cannot be written."""
         height, width = self.pixels.shape[:2]
         image: Any = bpy.data.images.new(path.stem, width, height, alpha=False)
+        partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         try:
             rows = np.ones((height, width, 4), dtype=np.float32)
             rows[..., :3] = self.pixels[::-1]
             image.pixels.foreach_set(rows.ravel())
-            image.filepath_raw, image.file_format = str(path), "PNG"
+            image.filepath_raw, image.file_format = str(partial), "PNG"
             image.save()
-        except RuntimeError as error:
+            # Blender says nothing of a disk that was full in the middle.
+            if not partial.read_bytes().endswith(_PNG_END):
+                raise FacescriptError("no_file", f"Cannot write {path}: the disk is full.", "Choose another folder.")
+            os.replace(partial, path)
+        except (RuntimeError, OSError) as error:
             raise FacescriptError("no_file", f"Cannot write {path}: {error}", "Choose another folder.") from error
         finally:
             bpy.data.images.remove(image)
+            with suppress(OSError):
+                partial.unlink()
 
 
 def read_picture(path: Path) -> Array:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,41 @@ def stills(
 
 
 def encode(pictures: Sequence[Path], path: Path, fps: float) -> None:
-    """Write an MP4 of pictures of one size, in one folder. Raises FacescriptError (`no_file`)."""
+    """Write an MP4 of pictures of one size, in one folder, whole or not at all. Raises FacescriptError (`no_file`)."""
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    try:
+        _encode(pictures, partial, fps)
+        if not partial.is_file():
+            raise FacescriptError("no_file", f"{path} was not written.", "Choose another folder.")
+        # Blender says nothing of a disk that was full in the middle.
+        if not _is_whole(partial):
+            raise FacescriptError("no_file", f"Cannot write {path}: the disk is full.", "Choose another folder.")
+        os.replace(partial, path)
+    except OSError as error:
+        raise FacescriptError("no_file", f"Cannot write {path}: {error.strerror}.", "Choose another folder.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the boxes of an MP4 fill its file, with the index among them (ISO/IEC 14496-12, 4.2)."""
+    left, kinds = path.stat().st_size, set()
+    with path.open("rb") as stream:
+        while left >= 8:
+            size, kind = struct.unpack(">I4s", stream.read(8))
+            read = 8
+            if size == 1:
+                (size,), read = struct.unpack(">Q", stream.read(8)), 16
+            if not read <= size <= left:
+                return False
+            stream.seek(size - read, os.SEEK_CUR)
+            left -= size
+            kinds.add(kind)
+    return left == 0 and b"moov" in kinds
+
+
+def _encode(pictures: Sequence[Path], path: Path, fps: float) -> None:
     image = bpy.data.images.load(str(pictures[0]))
     width, height = image.size
     bpy.data.images.remove(image)
@@ -87,8 +123,6 @@ def encode(pictures: Sequence[Path], path: Path, fps: float) -> None:
         bpy.data.scenes.remove(scene)
         for made in set(bpy.data.images) - images:
             bpy.data.images.remove(made)
-    if not path.is_file():
-        raise FacescriptError("no_file", f"{path} was not written.", "Choose another folder.")
 
 
 def play(path: Path, scene: bpy.types.Scene, fps: float) -> None:

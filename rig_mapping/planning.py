@@ -19,7 +19,7 @@ from .curves import ChannelCurves, Curve, Frames, evaluate, make_curve
 from .journal import get_property
 from .keys import Codes, Record
 from .records import Address
-from .references import editable
+from .references import driven_paths, editable
 from .steps import Steps
 from .styles import Style
 from .tracks import Track
@@ -92,16 +92,22 @@ def held(curve: Any) -> bool:
 def check(datablocks: Iterable[Any], properties: Iterable[tuple[Any, Address]]) -> None:
     """Raise the FacescriptError that keeps `properties`, on some of a target's datablocks, from being keyed.
 
-    `linked_action`, `tweak_mode`; `nothing_to_write` if there are some and every one is locked or baked.
+    `linked_action`, `tweak_mode`; if there are some and every one is locked or baked, `nothing_to_write`; if drivers
+    have come to some of these, `driven_keys`.
     """
     wanted = list(properties)
-    free = not wanted
+    free, driven_too = not wanted, False
     for block in datablocks:
         mine = [address for owner, address in wanted if owner == block]
         place = api.find_place(block)
         check_action(block, bool(mine) or bool(records.load(place).curves))
-        present = api.fcurve_table(place)
-        free = free or any(address not in present or not held(present[address]) for address in mine)
+        present, driven = api.fcurve_table(place), driven_paths(block)
+        driven_too = driven_too or not driven.isdisjoint(mine)
+        loose = [address for address in mine if address not in driven]
+        free = free or any(address not in present or not held(present[address]) for address in loose)
+    if not free and driven_too:
+        hint = "Remove the drivers, or click the face and generate again to have it found anew."
+        raise FacescriptError("driven_keys", "Every channel of the face is driven or locked.", hint)
     if not free:
         raise FacescriptError(
             "nothing_to_write", "Every channel of the face is locked.", "Unlock channels in the Graph Editor."
@@ -132,6 +138,13 @@ class Planner:
         place = api.find_place(datablock)
         self._records = renames.load(datablock).curves
         self._present = api.fcurve_table(place)
+        # The face was found before: drivers may have come since.
+        self._driven = driven_paths(datablock)
+
+    def _held(self, address: Address) -> bool:
+        """Whether what is at an address must be left alone."""
+        curve = self._present.get(address)
+        return address in self._driven or (curve is not None and held(curve))
 
     def plan(self, tracks: list[Track], warnings: list[str]) -> Steps[Plan]:
         """The edits for the tracks, and for what the last performance keyed and this one does not."""
@@ -141,7 +154,7 @@ class Planner:
         for track in tracks:
             address = (track.path, track.index)
             curve = self._present.get(address)
-            if curve is not None and held(curve):
+            if self._held(address):
                 locked.append(track.path)
                 continue
             edit, rows[address] = self._edit(track, curve)
@@ -152,7 +165,7 @@ class Planner:
             curve, old = self._present.get(address), self._records.get(address)
             if address in rows or address in done or curve is None:
                 continue
-            if self._append or held(curve):
+            if self._append or self._held(address):
                 if old is not None:
                     rows[address] = old
             elif self._carry is not None:
@@ -165,7 +178,7 @@ class Planner:
             yield
         if locked:
             names = ", ".join(list(dict.fromkeys(locked))[:4]) + (" and more" if len(locked) > 4 else "")
-            warnings.append(f"Locked or baked, and left alone: {names}.")
+            warnings.append(f"Locked, baked or driven, and left alone: {names}.")
         return Plan(self._datablock, tuple(edits), rows)
 
     def _edit(self, track: Track, curve: Any) -> tuple[Edit, Record]:

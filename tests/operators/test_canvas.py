@@ -91,3 +91,19 @@ def test_text_is_wrapped_at_words_and_what_does_not_fit_is_left_out() -> None:
     assert len(lines) == 2 and lines[1].endswith("…")
     assert all(letters(line, 12.0).shape[1] <= 90.0 * 1.15 for line in lines)
     assert wrap("Unbelievablyunbreakable", 12.0, 10.0, 2) == ["Unbelievablyunbreakable"]
+
+
+def test_a_disk_that_is_full_in_the_middle_leaves_the_older_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "picture.png"
+    Canvas(8, 4, WHITE).save(path)
+    before = path.read_bytes()
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: whole(self)[:40])
+    with pytest.raises(FacescriptError, match="disk is full") as caught:
+        Canvas(8, 4, BLACK).save(path)
+    monkeypatch.undo()
+    assert caught.value.code == "no_file"
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["picture.png"]

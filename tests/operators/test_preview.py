@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,22 @@ def test_the_scenes_own_camera_and_shape_are_used(performed: Any, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_a_movie_that_is_cut_short_is_known(extension: Any, tmp_path: Path) -> None:
+    is_whole = extension.module("operators.filming")._is_whole
+    path = tmp_path / "movie.mp4"
+    boxes = b"".join(struct.pack(">I4s", 8 + size, kind) + bytes(size) for kind, size in ((b"ftyp", 12), (b"moov", 90)))
+    large = struct.pack(">I4sQ", 1, b"mdat", 20) + bytes(4)
+    for data, whole in (
+        (boxes + large, True),
+        (boxes[:-1], False),
+        (boxes[:20], False),
+        (boxes + b"x", False),
+        (b"", False),
+    ):
+        path.write_bytes(data)
+        assert is_whole(path) == whole
+
+
 def test_many_beats_go_on_several_pages_of_the_same_size(performed: Any, tmp_path: Path) -> None:
     rows = [{"t": float(number), "text": f"beat {number}", "pose": {"jawOpen": number / 10}} for number in range(7)]
     path = tmp_path / "seven.jsonl"

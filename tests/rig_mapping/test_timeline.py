@@ -432,6 +432,24 @@ def test_check_passes_if_one_channel_is_free_and_does_not_take_nonsense() -> Non
         assert error.value.code == "bad_frame"
 
 
+def test_drivers_that_came_after_the_face_was_found_keep_their_properties() -> None:
+    obj = rigs.face()
+    target = find_target(obj)
+    blocks = obj.data.shape_keys.key_blocks
+    blocks["jawOpen"].driver_add("value")
+    report = timeline.write(target, LONG, fps=24.0)
+    assert not points(obj, "jawOpen")
+    assert points(obj, "mouthSmileLeft")
+    assert any("driven" in w and "jawOpen" in w for w in report.warnings)
+    for block in blocks[1:]:
+        block.driver_add("value")
+    before = points(obj, "mouthSmileLeft")
+    with pytest.raises(FacescriptError) as caught:
+        timeline.write(target, performance((0.0, {"jawOpen": 0.5}), (1.0, {"jawOpen": 0.1})), fps=24.0)
+    assert caught.value.code == "driven_keys"
+    assert points(obj, "mouthSmileLeft") == before
+
+
 def test_locked_curves_are_left_alone_and_named() -> None:
     obj = rigs.face()
     user_curve(obj, "jawOpen", (10, 0.7)).lock = True
