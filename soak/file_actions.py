@@ -129,6 +129,7 @@ def import_beats(user: User) -> None:
     """Import a performance."""
     path = user.folder / "performance.jsonl"
     path.write_text(json.dumps(_performance(user.rng)))
+    user.writes_anew()
     if user.call("import_performance", filepath=str(path), start_frame=user.rng.choice((1, 24, 100))):
         user.step.pushes += 1
 

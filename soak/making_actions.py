@@ -58,6 +58,7 @@ def generate(user: User) -> Work:
     """Generate, and wait."""
     if len(user.face.beats) > 24:
         user.face.beats[0].locked = False
+    user.writes_anew()
     if user.call("generate", script=user.rng.choice(SCRIPTS), seed=user.rng.randrange(9)):
         yield from _wait(user)
 
@@ -182,6 +183,7 @@ _MEANWHILE: tuple[tuple[float, Callable[[User], None]], ...] = (
 def interrupt(user: User) -> Work:
     """Generate, and do something else at some moment of it."""
     rng = user.rng
+    user.writes_anew()
     if not user.call("generate", script=rng.choice(SCRIPTS), seed=rng.randrange(9)):
         return
     yield from _until_moment(user, rng.choice(MOMENTS))

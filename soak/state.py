@@ -30,13 +30,14 @@ FOREIGN = ('key_blocks["Scar"].value', "location", "scale")
 
 @dataclass(frozen=True)
 class Owned:
-    """A key of the user's: where it is, all of its bits, and those that stay when it goes along with a beat."""
+    """A key of the user's: where it is, all of its bits, and those that stay when it goes with a beat."""
 
     number: int
     action: str
     path: str
     index: int
     frame: float
+    points: tuple[float, ...]
     bits: bytes
     still: bytes
 
@@ -78,7 +79,8 @@ def owned() -> Ledger:
                 bits = b"".join(keys[name][i].tobytes() for name in _FIELDS)
                 still = b"".join(keys[name][i].tobytes() for name in _FIELDS if name not in _MOVING)
                 frame, number = float(keys["co"][i, 0]), int(numbers[i])
-                row = Owned(number, action.name, curve.data_path, curve.array_index, frame, bits, still)
+                points = tuple(float(x) for name in _MOVING for x in keys[name][i])
+                row = Owned(number, action.name, curve.data_path, curve.array_index, frame, points, bits, still)
                 found.setdefault(number, []).append(row)
     return found
 

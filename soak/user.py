@@ -231,6 +231,19 @@ class User:
         frames = [row.frame for row in face.beats] if face is not None else []
         return (min(frames), max(frames)) if frames else (0.0, 0.0)
 
+    def writes_anew(self) -> None:
+        """A performance is about to be written where there was none: in its range its channels' keys are replaced."""
+        face = self.face
+        if face is None or len(face.beats):
+            return
+        reach = self.step.reach
+
+        def replaced(key: Owned) -> bool:
+            low, high = self._span()
+            return key.action in reach and not key.foreign and low - 72.0 <= key.frame <= high + 72.0
+
+        self.step.may_lose = replaced
+
     def check_keys(self) -> None:
         """Raise Broken if a key of the user's is lost or otherwise than the step may have left it."""
         step, now = self.step, owned()
@@ -260,7 +273,8 @@ class User:
             may_go = carried and not key.foreign and key.action in self.step.reach and low <= key.frame <= high
             gone = next((k for k in left if may_go and k.path == key.path and k.still == key.still), None)
             if gone is None:
-                raise Broken(f"the user's key {number} is gone or changed: {_named([key])} -> {_named(after)}")
+                was = f"{_named([key])} of {_named(before)}"
+                raise Broken(f"the user's key {number} is gone or changed: {was} -> {_named(after)}")
             left.remove(gone)
 
     def remember(self) -> None:
@@ -288,4 +302,4 @@ class User:
 
 
 def _named(keys: list[Owned]) -> str:
-    return ", ".join(f"{k.action}: {k.path}[{k.index}] at {k.frame:g}" for k in keys) or "nowhere"
+    return ", ".join(f"{k.action}: {k.path}[{k.index}] {k.points}" for k in keys) or "nowhere"

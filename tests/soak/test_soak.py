@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The random user: a short run of it, and that what must hold is seen to be broken when it is."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+import windowed
+from facescript.commands.build import build
+from facescript.commands.soak import main
+
+STEPS = int(os.environ.get("FACESCRIPT_SOAK_STEPS", "150"))
+
+pytestmark = [pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built extension."""
+    return build(tmp_path_factory.mktemp("soak"))
+
+
+@pytest.mark.model
+def test_nothing_is_broken_in_a_short_run_with_the_module(built: Path) -> None:
+    assert main(["soak", "--steps", str(STEPS), "--no-window", "--zip", str(built)]) == 0
+
+
+@pytest.mark.window
+def test_nothing_is_broken_in_a_short_run_in_a_window(built: Path) -> None:
+    if reason := windowed.missing():
+        pytest.skip(reason)
+    assert main(["soak", "--steps", str(STEPS), "--window", "--no-model", "--zip", str(built)]) == 0
+
+
+# Defects to plant into a copy of the zip: (file, what is written there, what is written instead, what is said then).
+DEFECTS = {
+    "a key of the user's is lost": (
+        "rig_mapping/carry.py",
+        'order = np.argsort(carried["co"][:, 0], kind="stable")',
+        'order = np.argsort(carried["co"][:, 0], kind="stable")[1:]',
+        "the user's key",
+    ),
+    "an error that nobody catches": (
+        "operators/beats.py",
+        "beats = beat_list.split(",
+        "beats = beat_list.no_such_function(",
+        "no_such_function",
+    ),
+    "a handler is left over": (
+        "operators/session.py",
+        "bpy.app.handlers.load_pre.remove(_stop)",
+        "pass",
+        "handlers",
+    ),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_found(
+    built: Path, defect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, before, after, said = DEFECTS[defect]
+    spoiled = tmp_path / built.name
+    with zipfile.ZipFile(built) as source, zipfile.ZipFile(spoiled, "w") as target:
+        for item in source.infolist():
+            data = source.read(item)
+            if item.filename.endswith(path):
+                assert before.encode() in data
+                data = data.replace(before.encode(), after.encode())
+            target.writestr(item, data)
+    assert main(["soak", "--steps", "400", "--seed", "3", "--no-window", "--no-model", "--zip", str(spoiled)]) == 1
+    assert said in capsys.readouterr().out
