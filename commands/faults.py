@@ -34,8 +34,6 @@ IN_WINDOW = ROOT / "faults" / "inside_window.py"
 GEOMETRY = ("--window-geometry", "0", "0", "1600", "1000")
 # A fault that takes longer than this, in seconds, has frozen its Blender.
 LONGEST = 240.0
-# Blenders that faults are injected in at the same time.
-AT_ONCE = 2
 
 
 def main(arguments: list[str]) -> int:
@@ -45,6 +43,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="say which there are, and try none")
     parser.add_argument("--quick", action="store_true", help="those of the tests, with a toy in place of the model")
     parser.add_argument("--toy", action="store_true", help="a toy in place of the model wherever that will do")
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="Blenders at the same time (2)")
     parser.add_argument("--no-window", action="store_true", help="leave out those that need a window")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it there")
@@ -60,11 +59,11 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="facescript-faults-", ignore_cleanup_errors=True) as scratch:
         folder = (options.keep or Path(scratch)).resolve()
         real = not (options.quick or options.toy)
-        outcomes = run(faults, folder, real, not options.no_window, options.quick)
+        outcomes = run(faults, folder, real, not options.no_window, options.quick, options.at_once)
     tried = [outcome for outcome in outcomes if not outcome.skipped]
     missed = [outcome for outcome in tried if outcome.misses]
     print(f"{len(tried)} faults, {len(missed)} with a miss, {len(outcomes) - len(tried)} not tried", flush=True)
-    if not (options.only or options.quick or options.toy):
+    if not (options.only or options.quick):
         text = page.written(outcomes, time.monotonic() - begin)
         options.page.write_text(text, encoding="utf-8")
         print(f"{options.page}")
@@ -81,8 +80,10 @@ def chosen(only: list[str], quick: bool = False) -> list[Fault]:
     ]
 
 
-def run(faults: list[Fault], folder: Path, real: bool, window: bool = True, together: bool = False) -> list[Outcome]:
-    """Try faults, in a Blender of its own for each theme, or `together` in one; what came of each, in their order."""
+def run(
+    faults: list[Fault], folder: Path, real: bool, window: bool = True, together: bool = False, at_once: int = 2
+) -> list[Outcome]:
+    """Try faults, in a Blender of its own for each theme, so many `at_once`, or `together` in one; what came of each."""
     folder.mkdir(parents=True, exist_ok=True)
     zip_path = build(folder)
     found: dict[str, Outcome] = {}
@@ -90,8 +91,8 @@ def run(faults: list[Fault], folder: Path, real: bool, window: bool = True, toge
     for one in faults:
         if window or not one.window:
             groups.setdefault("window" if one.window else "all" if together else one.theme, []).append(one.name)
-    # The longest first. Two at a time: much of it is waiting.
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    # The longest first; more than one at a time, since much of it is waiting.
+    with ThreadPoolExecutor(at_once) as pool:
         for ended in pool.map(
             lambda name: _run_all(groups[name], folder / name, zip_path, real, name == "window"),
             sorted(groups, key=lambda name: -len(groups[name]) * (name == "set_up" or 0.5)),

@@ -31,6 +31,8 @@ THEMES = {
 
 # Where the next Generate is made with the real model. What is about the words alone, or about Blender, does with a toy.
 REAL_THEMES = ("worker_process", "models", "server")
+# Where a toy would not do: these faults are in what the real worker reads and asks.
+NEVER_TOY = ("models", "server")
 
 # What is expected where nothing is to be noticed, because nothing is lost.
 UNHARMED = "unharmed"

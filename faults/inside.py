@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .fault import REAL_THEMES, REFUSED, STOPPED, UNHARMED, Fault, Moves, Outcome, table
+from .fault import NEVER_TOY, REAL_THEMES, REFUSED, STOPPED, UNHARMED, Fault, Moves, Outcome, table
 from .stage import DESCRIBED, FACE, Stage, left_over, memory, traces
 
 # What a window may be held for, in seconds, before it is called frozen.
@@ -30,7 +30,8 @@ def try_faults(stage: Stage, names: list[str], results: Path, log: Path, real: b
         outcome = Outcome(fault.name, fault.theme, fault.how, stage.bpy.app.version_string, window=stage.window)
         here = stage.at(stage.settings.folder / f"{number} {fault.inject.__name__}"[:40])
         try:
-            yield from _try(here, fault, outcome, log, fault.real or (real and fault.theme in REAL_THEMES))
+            themes = REAL_THEMES if real else NEVER_TOY
+            yield from _try(here, fault, outcome, log, fault.real or fault.theme in themes)
         except Exception:
             outcome.misses.append(f"the harness failed: {traceback.format_exc(limit=-4)}")
         _write(results, outcome.to_dict())
@@ -97,6 +98,9 @@ def _judge_words(stage: Stage, fault: Fault, outcome: Outcome) -> None:
     found = told.code if told and told.code else STOPPED if STOPPED in fault.expected and told else UNHARMED
     if outcome.skipped:
         return
+    if found == UNHARMED:
+        # There was nothing to notice: the sentence is what a performance that was made says.
+        outcome.noticed = 0.0
     if found not in fault.expected:
         outcome.misses.append(f"expected {' or '.join(fault.expected)}, and it was {found}")
     if told is not None and told.code and told.code != REFUSED:

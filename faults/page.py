@@ -84,16 +84,16 @@ def _machine() -> str:
 def _row(outcome: Outcome) -> str:
     if outcome.skipped:
         return f"| {outcome.name} | {_plain(outcome.how)} | *not tried: {_plain(outcome.skipped)}* | | | | |"
-    said = outcome.message
+    said = outcome.message if outcome.code or outcome.noticed else f"nothing: it goes on. {outcome.message}".strip()
     if outcome.code == REFUSED:
         said = f"Refused: {said}"
     elif outcome.code:
         said = f"`{outcome.code}` {said} *{outcome.hint}*"
-    noticed = f"{outcome.noticed:.1f} s" if outcome.message else "-"
+    noticed = f"{outcome.noticed:.1f} s" if outcome.code or outcome.noticed else "-"
     held = f"{outcome.held * 1000:.0f} ms{'ᵂ' if outcome.window else ''}"
     keys = f"**{outcome.keys}**" if outcome.keys == "changed" else outcome.keys
     after = outcome.next + (" **miss**" if outcome.misses else "")
-    cells = (outcome.name, _plain(outcome.how), _plain(said) or "nothing: it goes on", noticed, held, keys, after)
+    cells = (outcome.name, _plain(outcome.how), _plain(said), noticed, held, keys, after)
     return "| " + " | ".join(cells) + " |"
 
 

@@ -107,7 +107,7 @@ def runtime_folder_is_relative(stage: Stage) -> Moves:
 @fault("no_folder")
 def file_is_in_the_runtimes_place(stage: Stage) -> Moves:
     """There is a file where the runtime's folder should be made."""
-    tiny = TinySetUp(stage)
+    tiny = TinySetUp(stage, fresh=True)
     tiny.runtime.write_text("not a folder", encoding="utf-8")
     stage.strike()
     yield from tiny.run()
@@ -117,7 +117,7 @@ def file_is_in_the_runtimes_place(stage: Stage) -> Moves:
 @fault("no_folder")
 def link_to_nowhere_is_in_the_runtimes_place(stage: Stage) -> Moves:
     """The runtime's folder is a link to a disk that was unplugged."""
-    tiny = TinySetUp(stage)
+    tiny = TinySetUp(stage, fresh=True)
     tiny.runtime.symlink_to(stage.folder / "unplugged" / "disk")
     stage.strike()
     yield from tiny.run()
@@ -194,7 +194,7 @@ def disk_is_full_while_packages_come(stage: Stage) -> Moves:
 @fault(UNHARMED, within=60.0)
 def leftovers_of_other_set_ups(stage: Stage) -> Moves:
     """The runtime's folder holds a half-made environment, a scratch folder, a stale lock, and a file of the user's."""
-    tiny = TinySetUp(stage)
+    tiny = TinySetUp(stage, fresh=True)
     for name in ("env-1/bin", "models-3", "tmp/pip-1", "wheels"):
         (tiny.runtime / name).mkdir(parents=True)
     (tiny.runtime / "env-1" / "bin" / "python").write_text("half a program", encoding="utf-8")
@@ -209,7 +209,7 @@ def leftovers_of_other_set_ups(stage: Stage) -> Moves:
 @fault(UNHARMED, within=60.0)
 def journal_is_of_something_else(stage: Stage) -> Moves:
     """setup.json says that all is done, in folders that are outside of the runtime's."""
-    tiny = TinySetUp(stage)
+    tiny = TinySetUp(stage, fresh=True)
     tiny.runtime.mkdir()
     entry = {"key": "", "env": "../env", "models": "/etc", "done": ["venv", "pip", "torch", "packages", "model"]}
     (tiny.runtime / "setup.json").write_text(json.dumps(entry), encoding="utf-8")

@@ -42,7 +42,11 @@ time.sleep(60)
 class TinySetUp:
     """Everything for a set-up of tiny packages into `runtime`, from a server of its own."""
 
-    def __init__(self, stage: Stage, runtime: Path | None = None, certificate: Path | None = None) -> None:
+    def __init__(
+        self, stage: Stage, runtime: Path | None = None, certificate: Path | None = None, fresh: bool = False
+    ) -> None:
+        """A set-up in a folder of its own, in which the environment was made already and nothing fetched, unless it
+        is to be `fresh` or in a folder of the fault's."""
         self.stage = stage
         self.folder = stage.folder / "set-up"
         self.wheels, self.requirements = self.folder / "wheels", self.folder / "requirements"
@@ -52,6 +56,21 @@ class TinySetUp:
         self.server = Proxy(self.wheels, certificate=certificate)
         stage.undo.append(self.server.close)
         self.use_index(self.server.index)
+        if not (fresh or runtime or certificate):
+            shutil.copytree(self._begun(), self.runtime, symlinks=True)
+
+    def _begun(self) -> Path:
+        """A folder in which a set-up was stopped before it fetched the packages; made once for each Blender."""
+        folder = self.stage.settings.folder / "begun"
+        if not folder.is_dir():
+            set_up = self.stage.module("inference.runtime_setup").set_up
+            events = set_up(self.stage.module("inference.runtime").Runtime(folder), self.options())
+            for event in events:
+                if event.step == "fetch":
+                    break
+            events.close()
+            self.server.requests.clear()
+        return folder
 
     def _make_files(self) -> None:
         self.wheels.mkdir(parents=True)
@@ -150,7 +169,7 @@ class TinySetUp:
         self.stage.told, self.stage.noticed = told, noticed
 
 
-def make_wheel(folder: Path, name: str, version: str = "1.0", spoilt: bool = False) -> Path:
+def make_wheel(folder: Path, name: str, version: str = "1.0") -> Path:
     """A wheel with some content that does not compress, the same each time."""
     info = f"{name}-{version}.dist-info"
     bulk = b"".join(hashlib.sha256(f"{name} {number}".encode()).digest() for number in range(_BULK // 32))
@@ -165,10 +184,8 @@ def make_wheel(folder: Path, name: str, version: str = "1.0", spoilt: bool = Fal
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for inner, data in {**files, f"{info}/RECORD": record.encode()}.items():
-            archive.writestr(inner, data)
-    if spoilt:
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) // 2])
+            # With the same date each time: what is locked are the file's bytes.
+            archive.writestr(zipfile.ZipInfo(inner), data)
     return path
 
 
