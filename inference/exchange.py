@@ -234,7 +234,7 @@ class _Call:
             return Reply(
                 status,
                 kind,
-                _seconds(found.get("Retry-After", "")),
+                _number(found.get("Retry-After", "")),
                 found.get("Location", ""),
                 self._read(response) if wanted else b"",
             )
@@ -252,7 +252,10 @@ class _Call:
                 what = f"The answer of {host} is larger than {self._limits.size // 1024} KiB."
                 raise FacescriptError("server_answer", what, "Check the address and the model.")
             if self._until and self._until in body[-len(piece) - len(self._until) :]:
-                break
+                return bytes(body)
+        # The urllib3 of Blender 4.2 takes an answer that is cut off for a whole one.
+        if len(body) < _number(response.headers.get("Content-Length", "")):
+            raise HTTPError
         return bytes(body)
 
     def _failure(self, error: Exception) -> Exception:
@@ -288,9 +291,9 @@ def _never_connected(error: Exception) -> bool:
     )
 
 
-def _seconds(text: str) -> float:
-    """What Retry-After asks for; a date or nonsense asks for nothing."""
-    return float(text) if re.fullmatch(r"\d{1,6}", text.strip()) else 0.0
+def _number(text: str) -> int:
+    """A header's number, such as Retry-After's seconds; a date or nonsense is 0."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else 0
 
 
 class _Adapter(HTTPAdapter):
