@@ -50,9 +50,9 @@ class Carry:
         """Which keys are as they were written, or were only dragged with their beat, shape (K,)."""
         return followed(have, record, codes, self.dragged)
 
-    def carried(self, keys: Keys, shifts: Floats) -> Keys:
+    def carried(self, keys: Keys, shifts: Floats, limits: tuple[float, float] = (-np.inf, np.inf)) -> Keys:
         """The animator's keys (K,) of one F-curve after the edit; `shifts` (N,) is by how much its value changes at
-        each beat that was reshaped."""
+        each beat that was reshaped. What changes stays within `limits`."""
         x = keys["co"][:, 0].astype(np.float64)
         beat = beats_at(x, self.spans[:, 0], self.spans[:, 1])
         gone = np.isin(beat, list(self.dropped))
@@ -63,6 +63,8 @@ class Carry:
         for name in ("co", "handle_left", "handle_right"):
             carried[name][:, 0] += (moved - x).astype("f4")
             carried[name][:, 1] += shift.astype("f4")
+            # Where nothing is changed, whatever the animator has set is right.
+            np.clip(carried[name][:, 1], *limits, out=carried[name][:, 1], where=shift != 0.0)
         order = np.argsort(carried["co"][:, 0], kind="stable")
         return select(carried, order)
 

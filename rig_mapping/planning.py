@@ -231,12 +231,9 @@ class Planner:
     def _hand(self, carry: Carry, address: Address, have: Keys, old: Record | None, track: Track | None) -> Keys:
         """The animator's keys of an F-curve, carried over."""
         hand = keys.select(have, ~carry.mine(have, old, self._codes))
-        kept = carry.carried(hand, self._shifts(carry, address, track))
         block = api.shape_key_of(self._datablock, address[0])
-        if block is not None and carry.reshaped:
-            for name in ("co", "handle_left", "handle_right"):
-                np.clip(kept[name][:, 1], block.slider_min, block.slider_max, out=kept[name][:, 1])
-        return kept
+        limits = (-np.inf, np.inf) if block is None else (block.slider_min, block.slider_max)
+        return carry.carried(hand, self._shifts(carry, address, track), limits)
 
     def _shifts(self, carry: Carry, address: Address, track: Track | None) -> Floats:
         """By how much an F-curve's value changes at each beat that was reshaped, (beats,)."""

@@ -183,6 +183,20 @@ def test_keys_by_hand_keep_their_distance_from_a_pose_that_changes(face: Any) ->
     assert {(25.0, 0.3), (29.0, 0.35)} < set(points(obj, "jawOpen"))
 
 
+def test_what_stands_out_of_a_sliders_range_stays_so_where_no_pose_changes(face: Any) -> None:
+    obj, target = face
+    point = fcurve(obj, "jawOpen").keyframe_points.insert(150.0, 1.2)
+    point.handle_left_type = point.handle_right_type = "FREE"
+    point.handle_left, point.handle_right = (148.0, -0.3), (152.0, 1.7)
+    changed = [dict(k.pose.active(0.0)) for k in STORY.keyframes]
+    changed[1] = {"jawOpen": 0.3, "mouthSmile": 0.8}
+    softer = at([1, 25, 49, 97], changed)
+    timeline.write(target, softer, start_frame=1, fps=FPS, carry=carry(STORY, BEATS, BEATS, (1,)))
+    left = next(p for p in fcurve(obj, "jawOpen").keyframe_points if p.co.x == 150.0)
+    found = [round(v, 4) for part in (left.co, left.handle_left, left.handle_right) for v in part]
+    assert found == [150.0, 1.2, 148.0, -0.3, 152.0, 1.7]
+
+
 def test_keys_by_hand_of_a_beat_that_is_given_up_go(face: Any) -> None:
     obj, target = face
     set_value(obj, "jawOpen", 25, 0.9)
