@@ -83,7 +83,7 @@ def chosen(only: list[str], quick: bool = False) -> list[Fault]:
 def run(
     faults: list[Fault], folder: Path, real: bool, window: bool = True, together: bool = False, at_once: int = 2
 ) -> list[Outcome]:
-    """Try faults, in a Blender of its own for each theme, so many `at_once`, or `together` in one; what came of each."""
+    """Try faults, a Blender for each theme and so many `at_once`, or all `together` in one; what came of each."""
     folder.mkdir(parents=True, exist_ok=True)
     zip_path = build(folder)
     found: dict[str, Outcome] = {}
