@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
+from ..performance.errors import FacescriptError
+from ..performance.parsing import parse_object
 from .locks import Pin, Target, wheel_package
 
 PYPI = "https://pypi.org/simple"
@@ -95,9 +96,9 @@ def is_plain_name(name: str) -> bool:
 
 def _json_links(page: bytes, address: str) -> list[Link]:
     try:
-        files = json.loads(page)["files"]
+        files = parse_object(page)["files"]
         rows = [(str(f["filename"]), str(f["url"]), f.get("hashes", {}).get("sha256"), f.get("size")) for f in files]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (FacescriptError, LookupError, TypeError, AttributeError):
         return []
     found = []
     for name, url, sha256, size in rows:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..performance.errors import FacescriptError
+from ..performance.parsing import read_object
 from .addresses import KEY_VARIABLE
 from .in_use import held
 
@@ -182,7 +183,8 @@ class Runtime:
 
     def _alive(self, record: Record) -> bool:
         if record.python:
-            return Path(record.python).is_file()
+            # Path.is_file raises for names that are too long.
+            return os.path.isfile(record.python)
         return is_alive(self.folder / record.env)
 
 
@@ -293,7 +295,7 @@ def is_alive(env: Path) -> bool:
 def is_generation(name: str, kind: str) -> bool:
     """Whether `name` is one of set-up's own folders: `env-N` or `models-N`."""
     prefix, _, number = name.partition("-")
-    return prefix == kind and number.isascii() and number.isdigit()
+    return prefix == kind and number.isascii() and number.isdigit() and len(number) <= 9
 
 
 def generations(folder: Path) -> list[Path]:
@@ -346,11 +348,9 @@ def extension_version(package: Path = PACKAGE) -> str:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A small JSON object from a file, or None if there is none or it is damaged."""
     try:
-        with path.open("rb") as file:
-            entry = json.loads(file.read(_MAX_STATE_BYTES))
-    except (OSError, ValueError, RecursionError):
+        return read_object(path, _MAX_STATE_BYTES)
+    except FacescriptError:
         return None
-    return entry if isinstance(entry, dict) else None
 
 
 def write_json(path: Path, entry: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..performance.errors import FacescriptError
+from ..performance.parsing import is_whole
 from .child_process import Cancelled, never
 from .runtime import (
     MODEL_LOCK,
@@ -199,7 +200,7 @@ def _put_in_use(runtime: Runtime, options: SetupOptions, journal: _Journal, work
         platform=platform_name(),
         quantization=work.quantization,
         accelerator=options.accelerator,
-        users=str(PACKAGE),
+        users=str(PACKAGE) if is_whole(str(PACKAGE)) else "",
         selftest=work.selftest,
     )
     if last is not None and not asks_for(options.requirements, last) and _users(last):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..performance.errors import FacescriptError
+from ..performance.parsing import parse_object
 from .locks import Pin, Target, normal_name
 from .pip_progress import KEPT_LINES, PipProgress, cause, decisive_line
 from .runtime import MODEL_LOCK, PIP_LOCK, env_python, platform_name, remove_tree
@@ -89,11 +89,11 @@ def check_python(work: Work) -> tuple[str, Target]:
     modules = _MODULES if existing else ["venv", "ensurepip"]
     status, tail = run(work, python_command(python, "-c", _ASK_PYTHON, *modules))
     try:
-        answer = json.loads(tail[-1])
+        answer = parse_object(tail[-1])
         version, bits, missing = tuple(answer["version"]), answer["bits"], list(answer["missing"])
         numbers = [int(part) for part in answer["release"].split(".") if part.isdigit()] + [0, 0]
         target = Target(version[:2], answer["system"], answer["machine"], (numbers[0], numbers[1]))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (FacescriptError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise FacescriptError(
             "not_python", f"{python} does not answer as Python does ({decisive_line(tail)}).", "Choose another Python."
         ) from error
@@ -128,11 +128,24 @@ def make_env(work: Work) -> Report:
     yield 0.0, "Making the private environment"
     status, tail = run(work, python_command(work.options.base_python, "-m", "venv", str(work.env)))
     if status or not env_python(work.env).is_file():
+        # venv keeps to itself why: a full disk shows when something is written.
+        _write_something(work.scratch)
         what = "The private environment could not be made"
         raise cause(what, tail) or FacescriptError(
             "venv_failed", f"{what}: {decisive_line(tail)}", "Press Set Up to try again."
         )
     yield 1.0, "The private environment is there"
+
+
+def _write_something(folder: Path) -> None:
+    """Write and remove as much as making an environment does. Raises OSError where that cannot be written."""
+    path = folder / "something"
+    try:
+        with path.open("wb") as file:
+            for _ in range(20):
+                file.write(bytes(1 << 20))
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def update_pip(work: Work) -> Report:
@@ -263,10 +276,9 @@ def _prepare(work: Work) -> Report:
 
 def _parse_event(line: str) -> dict[str, Any]:
     try:
-        event = json.loads(line) if line.startswith("{") else None
-    except (ValueError, RecursionError):
+        return parse_object(line) if line.startswith("{") else {}
+    except FacescriptError:
         return {}
-    return event if isinstance(event, dict) else {}
 
 
 def _number(value: object) -> float:

@@ -17,6 +17,7 @@ from .fetching import Fetcher, NotForUs, sha256, size_of
 from .locks import Pin, Target, read_lock, wheel_package
 from .package_index import Link, PipSettings, choose, links, read_settings
 from .pip_progress import PipProgress
+from .runtime import MODEL_LOCK
 from .setup_work import MODELS_BYTES, Report, Work, pip_command, require_space, run, run_pip, user_pip_environment
 
 # What wheels unpack to, in times of their own size, at most (torch 3.9, the others less); for before they are here.
@@ -78,9 +79,18 @@ def fetch(work: Work, pins: Sequence[Pin], by_pip: bool = True, tidy: bool = Tru
         return
     yield 0.0, "Asking where the packages are"
     settings = _settings(work)
-    fetcher = Fetcher(settings, work.cancelled)
+    own = tuple(
+        index for name in (work.lock, MODEL_LOCK) for index in read_lock(work.options.requirements / name).indexes
+    )
     try:
-        search = _Search(fetcher, work, settings)
+        fetcher = Fetcher(settings, work.cancelled)
+    except ImportError:
+        # Some Linux packages of Blender have no requests.
+        if by_pip:
+            yield from _by_pip(work, missing, own)
+        return
+    try:
+        search = _Search(fetcher, work, settings, own)
         found: dict[Pin, Link] = {}
         for number, pin in enumerate(missing):
             yield 0.05 * number / len(missing), f"Asking where {pin.name} is ({number + 1} of {len(missing)})"
@@ -96,7 +106,8 @@ def fetch(work: Work, pins: Sequence[Pin], by_pip: bool = True, tidy: bool = Tru
         fetcher.close()
     if left and by_pip:
         yield 0.9, f"Fetching {_some(left)} by pip"
-        yield from _by_pip(work, left, search)
+        answering = [index for index in own if index not in search.silent]
+        yield from _by_pip(work, left, answering, next(iter(search.silent.values()), None))
 
 
 def _settings(work: Work) -> PipSettings:
@@ -156,16 +167,13 @@ def unpacked_size(wheel: Path) -> int:
 class _Search:
     """Looks wheels up: in pip's indexes, then in those that the locks name for what is not on PyPI."""
 
-    def __init__(self, fetcher: Fetcher, work: Work, settings: PipSettings) -> None:
+    def __init__(self, fetcher: Fetcher, work: Work, settings: PipSettings, own: Sequence[str]) -> None:
         self._fetcher = fetcher
         self._work = work
-        names = (work.lock, "model.lock", "pip.lock")
-        locks = [read_lock(work.options.requirements / name) for name in names]
-        self.own = tuple(index for lock in locks for index in lock.indexes) if settings.indexes else ()
-        self._indexes = [
-            index for index in (*settings.indexes, *self.own) if urlsplit(index).scheme in ("http", "https")
-        ]
-        self._only_web = len(self._indexes) == len(settings.indexes) + len(self.own) and not settings.folders
+        # Whoever sets pip to use no index at all means it.
+        indexes = (*settings.indexes, *own) if settings.indexes else ()
+        self._indexes = [index for index in indexes if urlsplit(index).scheme in ("http", "https")]
+        self._only_web = len(self._indexes) == len(indexes) and not settings.folders
         self.silent: dict[str, FacescriptError] = {}
 
     def find(self, pin: Pin) -> Link | None:
@@ -224,19 +232,22 @@ def _fetch_all(
         yield meter.fraction, meter.sentence(pin.name)
 
 
-def _by_pip(work: Work, pins: Sequence[Pin], search: _Search) -> Report:
-    """Have pip fetch these, by all that it is set to, and take them over."""
+def _by_pip(work: Work, pins: Sequence[Pin], own: Sequence[str], silent: FacescriptError | None = None) -> Report:
+    """Have pip fetch these, by all that it is set to and the locks' `own` indexes, and take them over.
+
+    `silent` is what to tell if it finds nothing, and an index did not answer us.
+    """
     asked = work.scratch / "asked.txt"
     asked.write_text("".join(f"{pin.requirement}\n" for pin in pins), encoding="utf-8")
     folder = work.scratch / "download"
     command = pip_command(work, "download", "--no-deps", "--require-hashes", "--only-binary=:all:")
     command += [f"--progress-bar={'raw' if _is_new_pip(work) else 'off'}", "-r", str(asked), "-d", str(folder)]
-    command += [part for index in search.own if index not in search.silent for part in ("--extra-index-url", index)]
+    command += [part for index in own for part in ("--extra-index-url", index)]
     command += _other_machine(work)
     try:
         yield from run_pip(work, f"{_some(pins)}", command, user_pip_environment(work), PipProgress(work.bytes or 1e8))
     except FacescriptError as error:
-        if error.code == "pip_failed" and (silent := next(iter(search.silent.values()), None)):
+        if error.code == "pip_failed" and silent is not None:
             raise silent from error
         raise
     for pin in pins:

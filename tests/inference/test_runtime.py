@@ -18,12 +18,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from facescript.inference import setup_steps
+from facescript.faults.small_disk import can_mount, small_disk
+from facescript.inference import runtime_setup, setup_steps
 from facescript.inference.child_process import ChildProcess
+from facescript.inference.locks import Target
 from facescript.inference.pip_progress import PipProgress, pip_error
 from facescript.inference.runtime import Runtime, child_environment, locked, remove, write_json
 from facescript.inference.runtime_setup import SetupEvent, SetupJob, set_up
-from facescript.inference.setup_work import SetupOptions
+from facescript.inference.setup_work import SetupOptions, Work
 from facescript.performance import FacescriptError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -399,7 +401,24 @@ def test_refusals_before_anything_is_made(
     assert "0.1 GB are free" in error.message
     assert not list((tmp_path / "r").glob("env-*"))
     (tmp_path / "file").write_text("")
-    assert _code(Runtime(tmp_path / "file" / "r"), options).code == "no_folder"
+    for place in (tmp_path / "file", tmp_path / "file" / "r"):
+        error = _code(Runtime(place), options)
+        assert error.code == "no_folder"
+        assert f"There is a file where the folder of the runtime should be: {tmp_path / 'file'}." in error.message
+    assert _code(Runtime(tmp_path / ("long" * 80)), options).code == "long_path"
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs the right to mount a small disk")
+def test_a_disk_that_is_full_or_cannot_be_written(options: SetupOptions, tmp_path: Path) -> None:
+    with small_disk(1 << 20, tmp_path, read_only=True) as disk:
+        error = _code(Runtime(disk.path / "r"), options)
+        assert error.code == "no_permission"
+        assert str(disk.path) in error.message and "another folder" in error.hint
+    with small_disk(1 << 20, tmp_path) as disk:
+        error = _code(Runtime(disk.path / "r"), options)
+        assert error.code == "no_disk"
+        assert "goes on where it stopped" in error.hint or "Free some space" in error.hint
+        assert Runtime(disk.path / "r").state(options.requirements).kind == "incomplete"
 
 
 def runtime_python(options: SetupOptions) -> Path:
@@ -419,6 +438,96 @@ def test_an_existing_environment(
     assert not list(other.folder.glob("env-*"))
     remove(other)
     assert runtime.python.is_file()
+
+
+def test_another_accelerator_is_another_runtime(runtime: Runtime, options: SetupOptions) -> None:
+    assert runtime.state(options.requirements, "cpu").kind == "ready"
+    state = runtime.state(options.requirements, "cuda")
+    assert (state.kind, state.usable) == ("outdated", True)
+    assert state.sentence.startswith(
+        "The runtime was made for the processor, and an NVIDIA GPU is chosen. Press Set Up"
+    )
+    events = set_up(runtime, replace(options, accelerator="cuda"))
+    assert next(event for event in events if event.step == "venv")
+    events.close()
+    assert runtime.state(options.requirements, "cpu").kind == "ready"
+
+
+def test_nvidia_on_windows_with_python_3_11_is_refused() -> None:
+    options = SetupOptions(accelerator="cuda")
+    work = Work(options, Path(), Path(), Path(), Path(), target=Target((3, 11), "win32", "AMD64"))
+    with pytest.raises(
+        FacescriptError, match=r"no PyTorch for an NVIDIA GPU here \(win32, AMD64, Python 3\.11\)"
+    ) as caught:
+        work.wanted()
+    assert caught.value.code == "no_torch" and "Choose Processor" in caught.value.hint
+    work.target = Target((3, 13), "win32", "AMD64")
+    assert {pin.version for pin in work.wanted() if pin.name == "torch"} == {"2.13.0+cu130"}
+
+
+def test_versions_of_the_extension_share_a_folder(
+    runtime: Runtime, options: SetupOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other Blender" / "facescript"
+    theirs = Path(shutil.copytree(options.requirements, other / "inference" / "requirements"))
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime_setup, "PACKAGE", other)
+        list(set_up(runtime, replace(options, requirements=theirs)))
+    requirements = Path(shutil.copytree(options.requirements, tmp_path / "requirements"))
+    wheels = Path(shutil.copytree(options.wheels or Path(), tmp_path / "wheels"))
+    (requirements / "model.lock").write_text(_wheel(wheels, "fs_model", "2.0"))
+    newer = replace(options, requirements=requirements, wheels=wheels)
+    list(set_up(runtime, newer))
+    # Each has its own, and neither is told to set up again.
+    for folder, models in ((requirements, "models-2"), (theirs, "models-1")):
+        record = runtime.record(folder)
+        assert record and record.models == models and (runtime.folder / models).is_dir()
+        assert runtime.state(folder).kind == "ready"
+    assert [event.step for event in set_up(runtime, newer)] == ["done"]
+    assert runtime.state(theirs).kind == "ready"
+    # The other is updated too: what only it used goes.
+    (theirs / "model.lock").write_text((requirements / "model.lock").read_text())
+    list(set_up(runtime, newer))
+    assert not (runtime.folder / "models-1").exists()
+    assert runtime.other_record_paths() == []
+    assert runtime.state(theirs).kind == "ready"
+
+
+def test_a_worker_keeps_what_it_works_from(runtime: Runtime, options: SetupOptions, tmp_path: Path) -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT.parent)!r}); from facescript.inference.in_use import hold; "
+    code += f"print(hold(__import__('pathlib').Path({str(runtime.models)!r})), flush=True); input()"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    try:
+        assert worker.stdout and worker.stdout.readline() == "True\n"
+        with pytest.raises(FacescriptError) as caught:
+            remove(runtime)
+        assert caught.value.code == "in_use"
+        assert runtime.state(options.requirements).kind == "ready"
+        requirements = Path(shutil.copytree(options.requirements, tmp_path / "requirements"))
+        wheels = Path(shutil.copytree(options.wheels or Path(), tmp_path / "wheels"))
+        (requirements / "model.lock").write_text(_wheel(wheels, "fs_model", "2.0"))
+        list(set_up(runtime, replace(options, requirements=requirements, wheels=wheels)))
+        assert (runtime.folder / "models-1" / "model.safetensors").is_file()
+    finally:
+        worker.kill()
+        worker.wait()
+    remove(runtime)
+    assert not runtime.folder.exists()
+
+
+def test_an_interrupted_set_up_says_how_much_is_here(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path / "r")
+    runtime.wheels.mkdir(parents=True)
+    write_json(
+        runtime.journal_path, {"key": "", "env": "env-1", "models": "models-1", "done": [], "bytes": 420_000_000}
+    )
+    with (runtime.wheels / "torch.whl.part").open("wb") as file:
+        file.truncate(210_000_000)
+    assert runtime.state().sentence == (
+        "Set-up was interrupted. Press Set Up to go on where it stopped (210 of 420 MB are here)."
+    )
 
 
 def test_two_at_once(runtime: Runtime, options: SetupOptions) -> None:
