@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..performance import Beat, Brief, FacescriptError, Keyframe, Performance
 from ..performance.model import MAX_KEYFRAMES
-from . import deaths, protocol, update
+from . import deaths, mishaps, protocol, update
 from .options import ModelOptions
 from .protocol import Alive, BeatFound, Cancelled, Done, Event, Failed, KeyframeMade, Ready, Request
 from .pulse import Pulse
@@ -33,8 +33,6 @@ _LAST_BREATH = 5.0
 # How often it is looked whether a worker hangs, and the most that one look counts for, in seconds: where this process
 # itself stood still (a laptop that slept, a long render), the worker was not silent that long.
 _GLANCE, _MOST = 0.5, 1.0
-# Set this in the environment to see on the console what the worker prints, which may have parts of a script in it.
-DEBUG = "FACESCRIPT_DEBUG"
 
 if sys.platform == "win32":
     # No console window.
@@ -276,7 +274,7 @@ class WorkerClient:
             while line := stream.readline(8192):
                 if words := line.decode("utf-8", "replace").strip():
                     self._last_words.append(words)
-                    if DEBUG in os.environ:
+                    if mishaps.DEBUG in os.environ:
                         print(f"Facescript's worker: {words}", file=sys.stderr, flush=True)
 
     def _death(self) -> FacescriptError:

@@ -20,7 +20,7 @@ from ..performance import HEAD_CHANNELS, Brief, FacescriptError, Performance, Po
 from ..performance.beat_list import Beats, ShapedBeat
 from ..rig_mapping import curves, hand_edits, life_layer, timeline
 from ..rig_mapping.carry import Carry, anchors
-from ..rig_mapping.steps import Steps, finish
+from ..rig_mapping.steps import Steps, finish, pause, steadily
 from ..rig_mapping.styles import Style
 from ..rig_mapping.targets import Target
 from . import faces, mapping_table, markers, remapping
@@ -61,25 +61,28 @@ def read_steps(face: Any) -> Steps[None]:
     """Read a face's stored poses in small steps, so that `beats_of` finds them read."""
     for text in [row.pose for row in face.beats]:
         _pose(text)
-        yield
+        yield from pause()
 
 
 def _strengths(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(min(shaping.STRONGEST, float(value)) for value in values)
 
 
-def _keep_beats(face: Any, beats: Beats, fps: float) -> Steps[None]:
-    """Make the list say what `beats` say. Rows keep their markers by the beats' numbers."""
-    names = {row.key: row.marker for row in face.beats}
-    while len(face.beats) > len(beats):
-        face.beats.remove(len(face.beats) - 1)
-    while len(face.beats) < len(beats):
-        face.beats.add()
-    for number, beat in enumerate(beats):
+def _keep_beats(owner: Any, beats: Beats, fps: float) -> Steps[None]:
+    """Make the list of an object's face say what `beats` say. Rows keep their markers by the beats' numbers."""
+    names = {row.key: row.marker for row in owner.facescript.beats}
+    for start in range(0, max(1, len(beats)), _ROWS):
+        # Found anew in each step: rows that are added or removed move the others.
+        rows = owner.facescript.beats
+        while len(rows) > len(beats):
+            rows.remove(len(rows) - 1)
+        while len(rows) < len(beats):
+            rows.add()
         with session().quiet():
-            _keep(face.beats[number], beat, names.get(beat.key, ""), (beat.frame - beats[0].frame) / fps)
-        if number % _ROWS == 0:
-            yield
+            for row, beat in zip(rows[start : start + _ROWS], beats[start : start + _ROWS], strict=True):
+                _keep(row, beat, names.get(beat.key, ""), (beat.frame - beats[0].frame) / fps)
+        yield from pause()
+    face = owner.facescript
     if face.active_beat >= len(beats):
         with session().quiet():
             face.active_beat = max(0, len(beats) - 1)
@@ -105,10 +108,14 @@ def _set(row: Any, **values: Any) -> None:
 
 @dataclass
 class Desk:
-    """One face's performance, open for an edit; `beats` are up to date with what was done by hand."""
+    """One face's performance, open for an edit; `beats` are up to date with what was done by hand.
+
+    `owner` (the object with the face's settings) and `scene` are IDs, which say so (ReferenceError) when they are gone.
+    What is in them is looked up each time: it may move or go between two steps.
+    """
 
     target: Target
-    face: Any
+    owner: Any
     scene: Any
     fps: float
     beats: Beats
@@ -120,7 +127,12 @@ class Desk:
     def of(cls, target: Target, face: Any, scene: Any) -> Desk:
         """A face as it was last written. Raises FacescriptError if the file was tampered with."""
         brief = jsonl.brief_from_dict(jsonl.parse_object(face.performed or "{}"))
-        return cls(target, face, scene, timeline.scene_fps(scene), beats_of(face), brief)
+        return cls(target, face.id_data, scene, timeline.scene_fps(scene), beats_of(face), brief)
+
+    @property
+    def face(self) -> Any:
+        """The face's settings, not to be held across a step."""
+        return self.owner.facescript
 
     @property
     def index(self) -> int:
@@ -154,13 +166,14 @@ class Desk:
         beats = beat_list.numbered(beats, {beat.key for beat in self.beats})
         shown = yield from self.shown_steps(beats)
         carry = yield from self._carry(beats, frozenset(dropped))
-        report = yield from timeline.write_steps(
-            self.target, shown, start_frame=beats[0].frame, style=self.style, fps=self.fps, carry=carry
+        style, fps, start = self.style, self.fps, beats[0].frame
+        report = yield from steadily(
+            lambda: timeline.write_steps(self.target, shown, start_frame=start, style=style, fps=fps, carry=carry)
         )
         if not self.beats:
             mapping_table.mark(self.face, self.target.mapping)
         yield from self.keep_steps(beats, select)
-        warnings = yield from life_layer.follow(self.target)
+        warnings = yield from steadily(lambda: life_layer.follow(self.target))
         self.note = " ".join((*report.warnings, *warnings))
         return report
 
@@ -170,19 +183,17 @@ class Desk:
 
     def keep_steps(self, beats: Beats, select: int | None = None) -> Steps[None]:
         """`keep`, in small steps."""
-        face, wanted = self.face, {beat.key for beat in beats}
-        for _ in markers.remove(self.scene, [row.marker for row in face.beats if row.key not in wanted]):
-            yield
-        yield from _keep_beats(face, beats, self.fps)
-        face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
-        if face.show_markers:
-            for _ in markers.place(self.scene, face.beats):
-                yield
+        wanted = {beat.key for beat in beats}
+        yield from markers.remove(self.scene, [row.marker for row in self.face.beats if row.key not in wanted])
+        yield from _keep_beats(self.owner, beats, self.fps)
+        self.face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
+        if self.face.show_markers:
+            yield from markers.place(self.scene, lambda: self.face.beats)
         if select is not None:
             numbers = [beat.key for beat in beats]
             if select in numbers:
                 with session().quiet():
-                    face.active_beat = numbers.index(select)
+                    self.face.active_beat = numbers.index(select)
         self.beats, self.dragged = beats, {}
 
     def shown_steps(self, beats: Beats) -> Steps[Performance]:
@@ -190,9 +201,9 @@ class Desk:
         for number, beat in enumerate(beats):
             _ = beat.shown  # kept with the beat
             if number % _ROWS == 0:
-                yield
+                yield from pause()
         shown = self.shown(beats)
-        yield
+        yield from pause()
         return shown
 
     def _carry(self, after: Beats, dropped: frozenset[int]) -> Steps[Carry | None]:
@@ -256,26 +267,26 @@ def follow_steps(desk: Desk) -> Steps[bool]:
 
 
 def _by_hand_steps(desk: Desk) -> Steps[bool]:
-    face, beats = desk.face, desk.beats
+    beats = desk.beats
     frames = np.array([b.frame for b in beats], dtype=np.int64)
     # Changed frame rates leave beats on their frames.
     spans = curves.beat_spans(frames, desk.style, desk.fps)
     shown = yield from desk.shown_steps(beats)
-    edits = yield from hand_edits.find_steps(desk.target, shown, frames, spans)
+    edits = yield from steadily(lambda: hand_edits.find_steps(desk.target, shown, frames, spans))
+    face = desk.face
     marked = markers.find(desk.scene, face.beats) if face.show_markers else {}
     released = {row.key for row in face.beats if row.by_hand and not row.locked}
     dragged = {beats[i].key: round(beats[i].frame + distance) for i, distance in edits.moves.items()}
     poses = {beats[i].key: values for i, values in edits.poses.items()}
     named = {k: m.renamed for k, m in marked.items() if m.renamed}
-    yield
     before = tuple(_taken(beat, desk, poses.get(beat.key)) for beat in beats)
     before = tuple(replace(b, text=named[b.key]) if b.key in named else b for b in before)
-    pulled, shaped = yield from _asked(face, marked, dragged, poses)
+    pulled, shaped = yield from _asked(desk, marked, dragged, poses)
     if not (dragged or poses or named or pulled or shaped or released):
         return False
     desk.beats = beat_list.moved(before, dragged)
     desk.dragged = hand_edits.drags(edits.moves, spans)
-    _adopt(face, marked)
+    _adopt(desk.face, marked)
     if not (dragged or pulled or shaped or released):
         # Only the list has to learn of it: the keys are as the animator wants them.
         yield from desk.keep_steps(desk.beats)
@@ -287,25 +298,28 @@ def _by_hand_steps(desk: Desk) -> Steps[bool]:
 
 
 def _asked(
-    face: Any,
+    desk: Desk,
     marked: Mapping[int, markers.Found],
     dragged: Mapping[int, int],
     poses: Mapping[int, Mapping[str, float]],
 ) -> Steps[tuple[dict[int, int], dict[int, dict[str, Any]]]]:
     """What list and markers ask for: beats' frames, and beats' strengths, by the beats' numbers."""
-    pulled, shaped = {}, {}
-    for place, row in enumerate(face.beats):
-        if row.frame != row.written_frame:
-            pulled[row.key] = _within(face.beats, place)
-        elif row.key in marked and row.key not in dragged and marked[row.key].frame != row.written_frame:
-            pulled[row.key] = marked[row.key].frame
-        wanted = {"strength": min(shaping.STRONGEST, row.strength), "regions": _strengths(row.regions)}
-        written = {"strength": row.written_strength, "regions": _strengths(row.written_regions)}
-        # What was changed by hand has taken the strengths into itself.
-        if wanted != written and row.key not in poses:
-            shaped[row.key] = wanted
-        if place % _ROWS == 0:
-            yield
+    pulled: dict[int, int] = {}
+    shaped: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(desk.beats), _ROWS):
+        rows = desk.face.beats
+        for place in range(start, min(start + _ROWS, len(rows))):
+            row = rows[place]
+            if row.frame != row.written_frame:
+                pulled[row.key] = _within(rows, place)
+            elif row.key in marked and row.key not in dragged and marked[row.key].frame != row.written_frame:
+                pulled[row.key] = marked[row.key].frame
+            wanted = {"strength": min(shaping.STRONGEST, row.strength), "regions": _strengths(row.regions)}
+            written = {"strength": row.written_strength, "regions": _strengths(row.written_regions)}
+            # What was changed by hand has taken the strengths into itself.
+            if wanted != written and row.key not in poses:
+                shaped[row.key] = wanted
+        yield from pause()
     return pulled, shaped
 
 

@@ -15,9 +15,10 @@ from bpy.app.handlers import persistent
 
 from ..performance import FacescriptError
 from ..rig_mapping import hand_edits, timeline
-from ..rig_mapping.steps import Steps, advance
+from ..rig_mapping.steps import Slices, Steps
 from . import desk, faces
-from .session import SLICE, dragging, redraw, session
+from .held import Held
+from .session import SLICE, dragging, redraw, session, told
 
 # Seconds between two looks: what was dragged has come along when the hand has left the mouse.
 _REST = 0.3
@@ -56,25 +57,27 @@ class Follower:
             at_rest, self._seen = now == self._seen, now
             if at_rest and now != self._settled:
                 self._settled = now
-                session().following = _following(found.target, face, scene)
+                held = Held(found.target, scene)
+                session().following = Slices(_following(held), held.sight)
         except FacescriptError as error:
             session().fail(error)
             redraw()
 
-    def _go_on(self, steps: Steps[bool]) -> None:
+    def _go_on(self, steps: Slices[bool]) -> None:
         try:
-            if dragging() or advance(steps, SLICE):
+            if dragging() or steps.advance(SLICE):
                 return
-        except FacescriptError as error:
+        except Exception as error:  # Nothing may keep the list from following the next time.
             # Once: it is looked at again when something changes.
-            session().fail(error)
+            session().fail(told(error))
         session().following = None
         redraw()
 
 
-def _following(target: Any, face: Any, scene: bpy.types.Scene) -> Steps[bool]:
-    yield from desk.read_steps(face)
-    return (yield from desk.follow_steps(desk.Desk.of(target, face, scene)))
+def _following(held: Held) -> Steps[bool]:
+    yield from desk.read_steps(held.find()[0])
+    face, scene = held.find()
+    return (yield from desk.follow_steps(desk.Desk.of(held.target, face, scene)))
 
 
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from ..rig_mapping.styles import DEFAULT
 from ..rig_mapping.targets import Target
 from . import faces, preferences
 from .desk import Desk, follow_steps, merged, read_steps
+from .held import Held
 from .language import rpt_, tip_
 from .properties import STYLE_ITEMS
 from .session import TICK, busy_reason, redraw, session, watch
@@ -31,7 +32,7 @@ _GIVEN = ("script", "background", "emotion", "start_frame", "style", "seed")
 
 def usable_runtime(context: bpy.types.Context) -> Runtime:
     """The runtime that works. Raises FacescriptError (`no_runtime`) if it is not set up."""
-    runtime = preferences.runtime(context)
+    runtime = preferences.worker_runtime(context)
     state = runtime.state()
     if not state.usable:
         raise FacescriptError("no_runtime", state.sentence, "Set Up is in the sidebar and in the preferences.")
@@ -39,15 +40,18 @@ def usable_runtime(context: bpy.types.Context) -> Runtime:
 
 
 def wait() -> None:
-    """Work until the generation is done. Raises its error; an interruption (Ctrl C) ends the worker."""
+    """Work until the generation is done. Raises its error, and one for an interruption (Ctrl C), which ends it."""
     try:
         while session().step():
             if session().writing:
                 session().settle()
                 break
             time.sleep(TICK / 5)
+    except KeyboardInterrupt:
+        session().stop_worker(patience=0.0)
+        raise FacescriptError("interrupted", "Interrupted. The timeline is as it was.", "Generate again.") from None
     except BaseException:
-        session().stop_worker()
+        session().stop_worker(patience=0.0)
         raise
     if session().error:
         raise session().error
@@ -124,38 +128,35 @@ class FACESCRIPT_OT_generate(bpy.types.Operator):
             setattr(face, name, value)
         if "script" in given:
             face.text = None
-        scene = context.scene.name
+        held = Held(target, context.scene)
 
         def finish(made: Collector) -> Steps[None]:
-            yield from write_steps(scene, target, made.performance(), made.label, "Generate Performance")
+            _, scene = held.find()
+            yield from write_steps(scene, held.target, made.performance(), made.label, "Generate Performance")
 
         options = preferences.model_options(context)
-        session().start(runtime, "generate", brief, options, face.seed, target.name, finish)
+        session().start(runtime, "generate", brief, options, face.seed, target.name, finish, held.sight)
         redraw()
 
 
-def write_steps(scene_name: str, target: Target, performance: Performance, label: str, message: str) -> Steps[None]:
+def write_steps(scene: Any, target: Target, performance: Performance, label: str, message: str) -> Steps[None]:
     """Write a performance to the timeline and the face's list of beats, as one step of undo named `message`.
 
-    Raises FacescriptError, with the scene as it was, if the face or the scene is gone or cannot be written.
+    Raises FacescriptError, with the scene as it was, if the face is gone or cannot be written.
     """
-    scene = bpy.data.scenes.get(scene_name)
-    if scene is None:
-        raise FacescriptError("target_gone", f"The scene {scene_name!r} is gone.", "Generate again.")
-    face = faces.settings_of(target)
-    face.check_editable()
-    yield from read_steps(face)
-    desk = Desk.of(target, face, scene)
+    faces.settings_of(target).check_editable()
+    yield from read_steps(faces.settings_of(target))
+    desk = Desk.of(target, faces.settings_of(target), scene)
     if desk.beats:
         yield from follow_steps(desk)
-    frames = timeline.beat_frames(performance, desk.fps, face.start_frame)
+    frames = timeline.beat_frames(performance, desk.fps, desk.face.start_frame)
     locked = [beat for beat in desk.beats if beat.locked]
     made = beat_list.from_performance(performance, [int(frame) for frame in frames])
     desk.brief = performance.brief
     report = yield from desk.write_steps(merged(locked, made, round(SHORTEST / 2 * desk.fps)))
-    face.model = label
+    desk.face.model = label
     with session().quiet():
-        face.active_beat = 0
+        desk.face.active_beat = 0
     session().note = _summary(scene, report, len(locked))
     push_undo(message)
 

@@ -251,7 +251,7 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
             if brief.script or brief.background or brief.emotion:
                 face.text, face.script = None, brief.script
                 face.background, face.emotion = brief.background, brief.emotion
-            finish(write_steps(context.scene.name, target, performance, path.name, "Import Performance"))
+            finish(write_steps(context.scene, target, performance, path.name, "Import Performance"))
         self._tell(" ".join(filter(None, (session().note, note))), warnings)
 
     def _recorded(self, path: Path) -> Recording:
@@ -353,7 +353,7 @@ def _take_off(context: bpy.types.Context, target: Target, face: Any) -> None:
     if not face.beats:
         return
     timeline.clear(target)
-    list(markers.remove(context.scene, [row.marker for row in face.beats]))
+    finish(markers.remove(context.scene, [row.marker for row in face.beats]))
     face.beats.clear()
     face.performed, face.model = "", ""
 

@@ -18,10 +18,14 @@ from ..rig_mapping import blender_api
 from ..rig_mapping.targets import Target
 from . import faces
 from .language import iface_, rpt_, tip_
-from .session import session
+from .session import session, told
 
 # Seconds without a word on the console.
 _SILENCE = 3.0
+
+
+# Work that goes on in a window. Blender ends the operators of an extension that is disabled without telling them.
+_running: list[Maker] = []
 
 
 class Step(NamedTuple):
@@ -94,6 +98,7 @@ class Maker:
         if result == {"RUNNING_MODAL"}:
             self._timer = context.window_manager.event_timer_add(0.01, window=context.window)
             context.window_manager.modal_handler_add(operator)
+            _running.append(self)
         return result
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
@@ -143,9 +148,9 @@ class Maker:
         except StopIteration:
             self._end(context)
             return {"FINISHED"}
-        except FacescriptError as error:
+        except Exception as error:  # Nothing may leave the window with an operator that never ends.
             self._end(context)
-            return self._fail(error)
+            return self._fail(told(error))
         context.window_manager.progress_begin(0, step.total)
         context.window_manager.progress_update(step.done)
         context.workspace.status_text_set(iface_(f"{step.what} {step.done} of {step.total}.  Esc stops"))
@@ -157,7 +162,11 @@ class Maker:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
         context.window_manager.progress_end()
-        context.workspace.status_text_set(None)
+        if self in _running:
+            _running.remove(self)
+        # There is none where the window is being closed.
+        if context.workspace is not None:
+            context.workspace.status_text_set(None)
 
     def _steps(self, context: bpy.types.Context) -> Iterator[Step]:
         target, face = faces.active_face(context)
@@ -234,3 +243,14 @@ def show_picture(context: bpy.types.Context, path: Path) -> bool:
     with context.temp_override(window=window, area=area, region=region):
         bpy.ops.image.view_all(fit_view=True)
     return True
+
+
+def register() -> None:
+    """Nothing goes on yet."""
+    _running.clear()
+
+
+def unregister() -> None:
+    """Stop what is being made, with the scene as it was."""
+    for maker in list(_running):
+        maker.cancel(bpy.context)

@@ -7,12 +7,16 @@ own in the scene, which the beat remembers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
+from ..rig_mapping.steps import Steps, pause
+
+# Beats whose markers are placed in one step.
+_ROWS = 25
 # Blender keeps 63 bytes of a marker's name.
 _BYTES = 60
 
@@ -25,33 +29,40 @@ class Found:
     renamed: str = ""
 
 
-def place(scene: bpy.types.Scene, beats: Iterable[Any]) -> Iterator[None]:
-    """Put a marker at each beat (`FACESCRIPT_PG_beat`), making those that are missing; yields after each."""
-    markers = scene.timeline_markers
-    # Looking each one up by its name would walk all of them.
-    known = {marker.name: marker for marker in markers}
-    for beat in beats:
-        marker = known.get(beat.marker) if beat.marker else None
-        if marker is None:
-            marker = markers.new("", frame=beat.frame)
-        if marker.frame != beat.frame:
-            marker.frame = beat.frame
-        wanted = _short(beat.text)
-        if not beat.marker or marker.name != beat.marker or not _names(beat.marker, wanted):
-            known.pop(marker.name, None)
-            marker.name = beat.marker = _free(wanted, known)
-            known[marker.name] = marker
-        yield
+def place(scene: bpy.types.Scene, beats: Callable[[], Any]) -> Steps[None]:
+    """Put a marker at each of the `beats` (a list of `FACESCRIPT_PG_beat`, found anew after each step), making those
+    that are missing."""
+    done, rows = 0, beats()
+    while done < len(rows):
+        # Looking each one up by its name would walk all of them.
+        known = {marker.name: marker for marker in scene.timeline_markers}
+        for number in range(done, min(done + _ROWS, len(rows))):
+            _place(scene, rows[number], known)
+        yield from pause()
+        done, rows = done + _ROWS, beats()
 
 
-def remove(scene: bpy.types.Scene, names: Iterable[str]) -> Iterator[None]:
-    """Remove markers by their names; yields after each."""
+def _place(scene: bpy.types.Scene, beat: Any, known: dict[str, Any]) -> None:
+    marker = known.get(beat.marker) if beat.marker else None
+    if marker is None:
+        marker = scene.timeline_markers.new("", frame=beat.frame)
+    if marker.frame != beat.frame:
+        marker.frame = beat.frame
+    wanted = _short(beat.text)
+    if not beat.marker or marker.name != beat.marker or not _names(beat.marker, wanted):
+        known.pop(marker.name, None)
+        marker.name = beat.marker = _free(wanted, known)
+        known[marker.name] = marker
+
+
+def remove(scene: bpy.types.Scene, names: Iterable[str]) -> Steps[None]:
+    """Remove markers by their names, in one step."""
     known = {marker.name: marker for marker in scene.timeline_markers}
     for name in names:
         marker = known.pop(name, None) if name else None
         if marker is not None:
             scene.timeline_markers.remove(marker)
-            yield
+    yield from pause()
 
 
 def find(scene: bpy.types.Scene, beats: Iterable[Any]) -> Mapping[int, Found]:

@@ -21,6 +21,7 @@ from bpy.props import (
 from ..performance import REGIONS, Brief, FacescriptError, Keyframe, Performance, jsonl
 from ..performance.model import MAX_TEXT
 from ..performance.shaping import NEUTRAL_STRENGTHS, STRONGEST, scaled
+from ..rig_mapping.steps import finish
 from ..rig_mapping.styles import DEFAULT, styles
 from . import markers
 from .life import FACESCRIPT_PG_life
@@ -45,7 +46,7 @@ def _reworded(row: Any, context: bpy.types.Context) -> None:
     face = row.id_data.facescript
     if not session().quieted and face.show_markers and any(beat == row for beat in face.beats):
         with session().quiet():
-            list(markers.place(context.scene, face.beats))
+            finish(markers.place(context.scene, lambda: face.beats))
 
 
 class FACESCRIPT_PG_beat(bpy.types.PropertyGroup):
@@ -178,9 +179,9 @@ def _marked(face: Any, context: bpy.types.Context) -> None:
         return
     with session().quiet():
         if face.show_markers:
-            list(markers.place(context.scene, face.beats))
+            finish(markers.place(context.scene, lambda: face.beats))
         else:
-            list(markers.remove(context.scene, [beat.marker for beat in face.beats]))
+            finish(markers.remove(context.scene, [beat.marker for beat in face.beats]))
             for beat in face.beats:
                 beat.marker = ""
 

@@ -22,10 +22,11 @@ from ..performance import Beat, Brief, FacescriptError, Keyframe, beat_list
 from ..performance.beat_list import ShapedBeat
 from ..performance.model import MAX_TEXT
 from ..rig_mapping.steps import Steps, finish
-from . import faces, preferences
+from . import preferences
 from .beats import BeatOperator
 from .desk import Desk, follow_steps, of_object, open_desk
 from .generate import push_undo, usable_runtime, wait
+from .held import Held
 from .language import rpt_
 from .session import redraw, session, watch
 
@@ -83,13 +84,11 @@ class Asking(BeatOperator):
         **more: Any,
     ) -> None:
         """Start a request; `finish` gets the desk as it is then, and what was made."""
-        scene, message = desk.scene.name, self.bl_label  # type: ignore[attr-defined]
+        held, message = Held(desk.target, desk.scene), self.bl_label  # type: ignore[attr-defined]
 
         def done(made: Collector) -> Steps[None]:
-            where = bpy.data.scenes.get(scene)
-            if where is None:
-                raise FacescriptError("target_gone", f"The scene {scene!r} is gone.", "Choose a face, and try again.")
-            now = Desk.of(desk.target, faces.settings_of(desk.target), where)
+            face, scene = held.find()
+            now = Desk.of(held.target, face, scene)
             yield from follow_steps(now)
             session().note = ""
             yield from finish(now, made.made())
@@ -98,7 +97,7 @@ class Asking(BeatOperator):
 
         options = preferences.model_options(context)
         seed = more.pop("seed", desk.face.seed)
-        session().start(usable_runtime(context), kind, brief, options, seed, desk.target.name, done, **more)
+        session().start(usable_runtime(context), kind, brief, options, seed, desk.target.name, done, held.sight, **more)
         redraw()
 
 

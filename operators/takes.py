@@ -142,7 +142,7 @@ def show(at: Desk, index: int) -> None:
 
 def _put_away(at: Desk, row: Any, kept: list[Store]) -> None:
     """Have a take wait with all that the face holds."""
-    list(markers.remove(at.scene, [beat.marker for beat in at.face.beats]))
+    finish(markers.remove(at.scene, [beat.marker for beat in at.face.beats]))
     with session().quiet():
         copy_group(at.face, row.face)
         row.keep(kept)
@@ -158,8 +158,7 @@ def _shown(at: Desk, shelf: Any, key: int) -> None:
     shelf.before, shelf.shown, shelf.active = shelf.shown, key, shelf.index(key)
     if at.face.show_markers:
         with session().quiet():
-            for _ in markers.place(at.scene, at.face.beats):
-                pass
+            finish(markers.place(at.scene, lambda: at.face.beats))
     at.note = " ".join(finish(life_layer.follow(at.target)))
     faces.forget()
 

@@ -87,6 +87,16 @@ def make_place(datablock: Any, name: str) -> Place:
     return Place(action, animation.action_slot)
 
 
+def is_there(place: Place) -> bool:
+    """Whether a place that was found before is still there; never touches what is not."""
+    try:
+        slots = {slot.as_pointer() for slot in place.action.slots} if place.slot is not None else set()
+        _ = place.action.name
+    except ReferenceError:
+        return False
+    return place.slot is None or place.slot.as_pointer() in slots
+
+
 def place_of(action: Any) -> Place:
     """An action that was made for one datablock, with its only slot where there are slots."""
     return Place(action, action.slots[0] if SLOTTED and len(action.slots) else None)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -28,8 +29,9 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            while self._undo:
+        while kind is not None and self._undo:
+            # What was removed meanwhile needs nothing taken back, and must not keep the rest from it.
+            with suppress(ReferenceError, ValueError, AttributeError, KeyError, RuntimeError):
                 self._undo.pop()()
 
     def make_place(self, datablock: Any, name: str) -> tuple[Place, bool, bool]:
@@ -69,7 +71,7 @@ class Journal:
         if curve is None:
 
             def undo() -> None:
-                made = api.find_fcurve(place, path, index)
+                made = _find(place, path, index)
                 if made is not None:
                     api.remove_fcurves(place, [made])
 
@@ -77,21 +79,21 @@ class Journal:
             curve = api.make_fcurve(place, path, index, group)
         else:
             before = api.read_keys(curve)
-            self._undo.append(lambda: api.write_keys(api.find_fcurve(place, path, index), before))
+            self._undo.append(lambda: api.write_keys(_find(place, path, index), before))
         api.write_keys(curve, keys)
 
     def remove_fcurve(self, place: Place, path: str, index: int) -> None:
         """Remove an F-curve."""
         curve = api.find_fcurve(place, path, index)
         before = curve_data.read(curve)
-        self._undo.append(lambda: curve_data.write(place, path, index, before))
+        self._undo.append(lambda: api.is_there(place) and curve_data.write(place, path, index, before))
         api.remove_fcurves(place, [curve])
 
     def add_fcurve(self, place: Place, path: str, index: int, data: CurveData) -> None:
         """Make an F-curve that is not there yet, with all that belongs to it."""
 
         def undo() -> None:
-            made = api.find_fcurve(place, path, index)
+            made = _find(place, path, index)
             if made is not None:
                 api.remove_fcurves(place, [made])
 
@@ -122,6 +124,11 @@ class Journal:
         before = get_property(datablock, path, index)
         self._undo.append(lambda: set_property(datablock, path, index, before))
         set_property(datablock, path, index, value)
+
+
+def _find(place: Place, path: str, index: int) -> Any:
+    """An F-curve for taking something back; None if it, or all that it was in, is gone meanwhile."""
+    return api.find_fcurve(place, path, index) if api.is_there(place) else None
 
 
 def _owner(datablock: Any, path: str) -> tuple[Any, str]:

@@ -24,7 +24,7 @@ from .. import in_use, protocol, update
 from ..options import ModelOptions
 from ..protocol import Request
 from ..runtime import is_generation
-from . import mishaps
+from . import failures
 from .channel import Output, end
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Server:
             self._send(protocol.Cancelled(request.id))
         # Whatever it is: the next request is not to suffer for it.
         except BaseException as error:
-            told = mishaps.told(error)
+            told = failures.told(error)
             if not isinstance(error, FacescriptError) or told is not error:
                 # It may have stopped in the middle of a step, with its cache half filled.
                 self._loaded = None

@@ -50,6 +50,14 @@ def perform(number: int, count: int = 2) -> None:
     say(event="done", id=number, label="fake")
 
 
+def answer(request: dict) -> None:
+    """Three beats, or as many as are asked for."""
+    beats, kind = request.get("brief", {}).get("keyframes", []), request["type"]
+    counts = {"pose": len(beats), "pose_each": len(beats), "pose_some": len(request.get("at", []))}
+    counts["alternatives"] = request.get("count", 0)
+    perform(request["id"], counts.get(kind, 3))
+
+
 def main(behaviour: str) -> None:
     if behaviour == "exits":
         print("\x1b[31mImportError: no torch here\n\n", file=sys.stderr)
@@ -68,6 +76,22 @@ def main(behaviour: str) -> None:
         say(event="ready", protocol=PROTOCOL, version=version())
     if behaviour == "never reads":
         time.sleep(60)
+    if behaviour == "answers":
+        while (request := hear())["type"] != "shutdown":
+            if request["type"] != "cancel":
+                answer(request)
+        return
+    if behaviour == "dies when asked":
+        hear()
+        os._exit(9)
+    if behaviour == "dies once":
+        # Its first process dies when it is asked, before it says anything; the next one answers.
+        marker = Path(sys.argv[2])
+        request = hear()
+        if not marker.exists():
+            marker.touch()
+            os._exit(9)
+        answer(request)
     number = hear()["id"]
     if behaviour == "dies":
         keyframe(number, 0, 2)
