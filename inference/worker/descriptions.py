@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from ...performance.parsing import printable
 from .local_model import LocalModel
 from .prefix_cache import PrefixCache
 
@@ -94,7 +95,7 @@ class LineWriter:
         return out.logits[:, -1]
 
     def _text(self, tokens: list[int]) -> str:
-        return " ".join(self._local.tokenizer.decode(tokens, skip_special_tokens=True).split())
+        return " ".join(printable(self._local.tokenizer.decode(tokens, skip_special_tokens=True)).split())
 
 
 def _draw(scores: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
