@@ -46,6 +46,7 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
         box.prop(self, "server_address")
         box.prop(self, "server_model")
         box.prop(self, "server_key")
+        paragraph(box, "A server needs no Set Up.", width)
         try:
             address = parse_address(self.server_address)
         except FacescriptError as error:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 MODEL = "good-model"
@@ -125,7 +127,8 @@ class ModelServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        scheme = "https" if isinstance(self.socket, ssl.SSLSocket) else "http"
+        return f"{scheme}://127.0.0.1:{self.server_port}"
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -134,9 +137,13 @@ class ModelServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(behave: Behaviour = good) -> Iterator[ModelServer]:
-    """Run a server for as long as the block."""
+def serving(behave: Behaviour = good, certificate: Path | None = None) -> Iterator[ModelServer]:
+    """Run a server for as long as the block; with a `certificate` (and its key, in one file), by https."""
     server = ModelServer(behave)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

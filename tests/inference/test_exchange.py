@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import gzip
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from facescript.inference.exchange import Exchange, Limits, Reply
 from facescript.performance import FacescriptError
 from model_servers import Behaviour, Handler, ModelServer, serving
 
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 # A thousand times as large when it is unpacked.
 BOMB = gzip.compress(bytes(10_000_000))
 QUICK = Limits(connect=1.0, silence=0.4, whole=1.0, size=20_000, pauses=(0.01, 0.02), longest_pause=0.3)
@@ -318,3 +321,35 @@ def test_https_to_a_server_of_http_is_said() -> None:
         with pytest.raises(FacescriptError, match="cannot be spoken to by https") as caught:
             Exchange(address, "", QUICK).send("GET", "/models", b"", nothing)
     assert caught.value.code == "server_unreachable"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate that nobody has signed, and its key."""
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("openssl is not installed")
+    path = tmp_path_factory.mktemp("certificate") / "own.pem"
+    made = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=own -addext subjectAltName=IP:127.0.0.1 -keyout"
+    subprocess.run([openssl, *made.split(), path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
+    return path
+
+
+def test_a_certificate_that_is_not_trusted_is_said_and_nothing_is_sent(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    with serving(certificate=certificate) as server:
+        with pytest.raises(FacescriptError, match=r"The certificate of 127\.0\.0\.1 is not trusted\.") as caught:
+            send(server)
+        assert (caught.value.code, server.requests) == ("server_unreachable", [])
+
+
+@pytest.mark.parametrize("name", CERTIFICATES)
+def test_a_certificate_of_the_users_own_is_taken(certificate: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in CERTIFICATES:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, str(certificate))
+    with serving(lambda handler: handler.whole(b"{}"), certificate) as server:
+        assert send(server).body == b"{}"
