@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_generate, _add_pose, _add_export, _add_render, _add_offline):
+    for add in (_add_generate, _add_pose, _add_export, _add_render, _add_offline, _add_diagnostics):
         add(commands)
     return parser
 
