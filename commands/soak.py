@@ -102,16 +102,16 @@ def soak(folder: Path, seed: int, options: argparse.Namespace) -> dict[str, Any]
         "FACESCRIPT_WINDOW": "1" if options.window else "",
         "BLENDER_USER_RESOURCES": str(folder / "home" / "blender"),
         "BLENDER_HOME": str(folder / "home"),
-        "SCREEN": "900x700",
+        "SCREEN": "640x480",
     }
     command = [str(PYTHON), str(INSIDE)]
     if options.window:
-        geometry = ["--window-geometry", "0", "0", "900", "700"]
+        geometry = ["--window-geometry", "0", "0", "640", "480"]
         command = ["bash", str(windowed.LAUNCHER), "--python-exit-code", "3", *geometry, "-P", str(INSIDE)]
     if settings["full"]:
         command = _with_disk(command, full)
     result = _watch(command, folder, environment)
-    if options.journal:
+    if options.journal and (folder / "journal.txt").exists():
         shutil.copy(folder / "journal.txt", options.journal)
     return result
 
@@ -150,6 +150,8 @@ def _with_disk(command: list[str], folder: Path) -> list[str]:
 
 def _watch(command: list[str], folder: Path, environment: dict[str, str]) -> dict[str, Any]:
     """Run Blender until it ends, or says nothing for too long."""
+    # So that whoever ends this ends Blender as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
     journal = folder / "journal.txt"
     try:

@@ -22,11 +22,11 @@ SETTINGS: dict[str, Any] = json.loads((FOLDER / "settings.json").read_text(encod
 if SETTINGS["packages"] not in sys.path:
     sys.path.insert(0, SETTINGS["packages"])
 if os.environ.get("FACESCRIPT_WINDOW"):
-    # Debian's Blender comes without numpy, which every Blender of blender.org ships: it is taken from beside it.
+    # Debian's Blender comes without packages that every Blender of blender.org ships: they are taken from beside it.
     _beside = FOLDER / "packages"
     _beside.mkdir(exist_ok=True)
-    for _source in Path("/venv/lib").glob("python3.*/site-packages/numpy*"):
-        if not (_beside / _source.name).exists():
+    for _name in ("numpy*", "requests", "urllib3", "idna", "certifi", "charset_normalizer"):
+        for _source in Path("/venv/lib").glob(f"python3.*/site-packages/{_name}"):
             (_beside / _source.name).symlink_to(_source)
     sys.path.append(str(_beside))
 

@@ -27,6 +27,7 @@ _CONTROLS = {
 
 def set_up(user: User) -> None:
     """Fill an empty file."""
+    _draw_little()
     scene = bpy.context.scene
     scene.render.fps, scene.frame_end = 24, 240
     # One picture takes long on a machine without a graphics card.
@@ -40,12 +41,22 @@ def set_up(user: User) -> None:
     for place, name in enumerate([*names, driven.name]):
         face = bpy.data.objects[name]
         face.location.x = 0.6 * place
-        # Drawing is no part of it, and takes long on a machine without a graphics card.
         face.display_type = "BOUNDS"
         face.shape_key_add(name="Scar", from_mix=False)
         _key(user, face.data.shape_keys, "Foreign", 'key_blocks["Scar"].value', 0, (5, 30, 300))
         face.facescript.script = "Oh! (She smiles.) No."
     user.choose(names[0])
+
+
+def _draw_little() -> None:
+    """Wires in small views: drawing is no part of it, and takes long on a machine without a graphics card."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                space = area.spaces.active
+                space.shading.type = "WIREFRAME"
+                space.overlay.show_overlays = False
+                space.show_region_ui = True
 
 
 def _cube(user: User) -> None:
