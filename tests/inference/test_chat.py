@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from facescript.inference.chat import Abilities, ChatServer, Wanted
@@ -118,3 +120,16 @@ def test_the_request_is_of_the_openai_form() -> None:
             "json_schema": {"name": "x", "strict": True, "schema": {"type": "object", "properties": {}}},
         },
     }
+
+
+def test_without_the_package_requests_everything_is_imported_and_asking_says_so() -> None:
+    code = (
+        "import sys; sys.modules['requests'] = sys.modules['urllib3'] = None\n"
+        "from facescript.inference import server_trial\n"
+        "from facescript.inference.options import ModelOptions\n"
+        "trial = server_trial.start(ModelOptions('server', address='localhost:1'))\n"
+        "trial._thread.join(10)\n"
+        "print(trial.error.code, trial.error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("no_requests This Python lacks the package requests")
