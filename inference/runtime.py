@@ -4,7 +4,8 @@
 Layout of its folder:
 
 - `runtime.json` names the environment and the models that are in use. It is written last, in one atomic step.
-  Where extensions of several versions share the folder, `runtime-KEY.json` is that of one that asks for other packages.
+  Where extensions share the folder, `runtime-models-N.json` is that of one that asks for other packages or has another
+  Python.
 - `env-N` is a virtual environment and `models-N` the converted models. Set-up never changes those in use: it
   makes new ones beside them, at the place where they will stay, and then replaces `runtime.json`. So nothing is
   renamed or moved (a virtual environment cannot be, and Windows refuses it for open files), and an interruption
@@ -119,20 +120,18 @@ class Runtime:
     def record(self, requirements: Path = REQUIREMENTS) -> Record | None:
         """What is in use for the extension that asks for `requirements`, or None if there is nothing or it is damaged.
 
-        Where nothing was made for it, it is what was made last, which may do.
+        Where nothing was made for it, or nothing that lives on this machine, it is what was made last, which may do.
         """
         last = read_record(self.record_path)
-        if last is None or asks_for(requirements, last):
+        if last is None or (asks_for(requirements, last) and self.is_alive(last)):
             return last
-        for path in self.other_record_paths():
-            other = read_record(path)
-            if other is not None and asks_for(requirements, other):
-                return other
-        return last
+        found = [last, *filter(None, map(read_record, self.other_record_paths()))]
+        # Of several that are as good, the first.
+        return max(found, key=lambda record: (self.is_alive(record), asks_for(requirements, record)))
 
     def other_record_paths(self) -> list[Path]:
-        """Each `runtime-KEY.json`."""
-        return sorted(self.folder.glob("runtime-*.json"))
+        """Each `runtime-models-N.json`."""
+        return sorted(self.folder.glob("runtime-models-*.json"))
 
     def state(self, requirements: Path = REQUIREMENTS, accelerator: Accelerator | None = None) -> RuntimeState:
         """Look at the folder (a few small files: cheap enough for drawing a panel); `accelerator` is what is wanted."""
@@ -141,7 +140,7 @@ class Runtime:
             if self.journal_path.exists() or self.record_path.exists():
                 return RuntimeState("incomplete", f"Set-up was interrupted. {_GO_ON}{self._here()}.")
             return RuntimeState("missing", "The language model is not set up yet. Press Set Up.")
-        if not self._alive(record):
+        if not self.is_alive(record):
             return RuntimeState(
                 "incomplete", "The runtime's Python is gone or was moved. Press Set Up to make it again."
             )
@@ -181,7 +180,8 @@ class Runtime:
             raise FacescriptError("no_runtime", "The language model is not set up.", "Press Set Up in the preferences.")
         return record
 
-    def _alive(self, record: Record) -> bool:
+    def is_alive(self, record: Record) -> bool:
+        """Whether the Python of a record can be run here."""
         if record.python:
             # Path.is_file raises for names that are too long.
             return os.path.isfile(record.python)

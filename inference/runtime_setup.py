@@ -18,7 +18,6 @@ from .child_process import Cancelled, never
 from .runtime import (
     MODEL_LOCK,
     PACKAGE,
-    REQUIREMENTS,
     Record,
     Runtime,
     asks_for,
@@ -203,8 +202,9 @@ def _put_in_use(runtime: Runtime, options: SetupOptions, journal: _Journal, work
         users=str(PACKAGE) if is_whole(str(PACKAGE)) else "",
         selftest=work.selftest,
     )
-    if last is not None and not asks_for(options.requirements, last) and _users(last):
-        # An extension of another version goes on with it.
+    mine = last is not None and asks_for(options.requirements, last) and runtime.is_alive(last)
+    if last is not None and not mine and _users(last):
+        # An extension of another version, or on another machine, goes on with it.
         write_json(_kept_path(runtime, last), {"complete": True, **asdict(last)})
     write_record(runtime, record)
     runtime.journal_path.unlink(missing_ok=True)
@@ -232,7 +232,7 @@ def _users(record: Record) -> list[str]:
 
 
 def _kept_path(runtime: Runtime, record: Record) -> Path:
-    return runtime.folder / f"runtime-{record.requirements}-{record.model}.json"
+    return runtime.folder / f"runtime-{record.models}.json"
 
 
 def _sweep(runtime: Runtime, journal: _Journal | None) -> None:
@@ -241,9 +241,10 @@ def _sweep(runtime: Runtime, journal: _Journal | None) -> None:
     What a worker of the runtime before works from, or is held open (Windows), stays until the next sweep.
     """
     kept = {journal.env, journal.models} if journal else set()
+    mine = runtime.record()
     for path in (runtime.record_path, *runtime.other_record_paths()):
         record = read_record(path)
-        if record is not None and (path == runtime.record_path or _users(record) or asks_for(REQUIREMENTS, record)):
+        if record is not None and (path == runtime.record_path or _users(record) or record == mine):
             kept |= {record.env, record.models}
         elif path != runtime.record_path:
             path.unlink(missing_ok=True)
