@@ -77,8 +77,11 @@ def told(status: int | None, words: Iterable[str], ready: bool, starved: bool) -
     said = _quoted(lines)
     if status == LACKING:
         return lacking(said)
-    ended = "closed its output" if status is None else f"ended by itself (status {status})"
-    return FacescriptError("worker_died", f"The worker {ended}{': ' if said else ''}{said}.", AGAIN)
+    if status is None:
+        return FacescriptError("worker_died", "The worker closed its output.", AGAIN)
+    if not said:
+        return FacescriptError("worker_died", f"The worker ended by itself (status {status}).", AGAIN)
+    return FacescriptError("worker_died", f"The worker ended by itself (status {status}): {said}.", AGAIN)
 
 
 def lacking(said: str) -> FacescriptError:

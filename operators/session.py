@@ -328,7 +328,7 @@ class Session:
         self._closing = [thread for thread in self._closing if thread.is_alive()]
         client, self._client = self._client, None
         if client is not None:
-            closing = threading.Thread(target=client.close, args=(patience,), daemon=True, name="facescript-closing")
+            closing = threading.Thread(target=client.close, args=(patience,), daemon=True, name="facescript_closing")
             closing.start()
             self._closing.append(closing)
 

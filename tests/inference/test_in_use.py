@@ -9,7 +9,12 @@ from pathlib import Path
 
 from facescript.inference.in_use import held, hold
 
-HOLD = "import sys, pathlib; from facescript.inference.in_use import hold; print(hold(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"
+HOLD = """
+import sys, pathlib
+from facescript.inference.in_use import hold
+print(hold(pathlib.Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
 
 
 def holder(folder: Path) -> subprocess.Popen[str]:

@@ -508,6 +508,7 @@ def test_a_mapping_that_is_changed_while_the_list_is_followed_is_written(extensi
     faces, desks = extension.module("operators.faces"), extension.module("operators.desk")
     at = desks.Desk.of(faces.active_face(bpy.context)[0], settings, bpy.context.scene)
     # What a timer has begun, with the face as it was mapped then.
-    extension.session.following = desks.follow_steps(at)
+    slices = extension.module("rig_mapping.steps").Slices
+    extension.session.following = slices(desks.follow_steps(at), lambda: None)
     select(settings.id_data, "jawOpen").gain = 0.5
     assert points(settings, "jawOpen")[0] == (1.0, 0.1)
