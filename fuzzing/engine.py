@@ -21,7 +21,7 @@ from random import Random
 
 from ..performance import FacescriptError
 from .mutator import Mutator
-from .parsers import BY_NAME, Parser
+from .parsers import BY_NAME, MEMORY_FOLDER, Parser
 
 # Seconds of the processor that one input may take, and after how many on the clock its process is ended.
 SLOW, HUNG = 1.0, 30.0
@@ -78,7 +78,7 @@ def _add(total: Tally, more: Tally) -> None:
 
 def _watched(parser: Parser, seed: int, most_bytes: int, most_seconds: float, folder: Path) -> Tally:
     """One process, until it is done, or ends or is ended."""
-    with tempfile.TemporaryDirectory(prefix="facescript-fuzz-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="facescript-fuzz-", dir=MEMORY_FOLDER) as scratch:
         current = Path(scratch, "input")
         arguments = [parser.name, str(seed), str(most_bytes), str(most_seconds), str(folder), str(current)]
         command = [sys.executable, "-m", "facescript.fuzzing.engine", *arguments]

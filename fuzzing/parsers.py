@@ -7,9 +7,11 @@ a finding, and so is an AssertionError of its own check.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
 import math
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -39,11 +41,16 @@ class Parser:
     refuses: tuple[type[Exception], ...] = field(default=())
 
 
+# Where scratch files are written: in memory, where the system has such a folder.
+MEMORY_FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
 @cache
 def scratch() -> Path:
-    """A folder for what is read from files; in memory where the system has one there."""
-    memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="facescript-fuzz-", dir=memory if memory.is_dir() else None))
+    """A folder for what is read from files; it goes when the process ends."""
+    folder = tempfile.mkdtemp(prefix="facescript-fuzz-", dir=MEMORY_FOLDER)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _file(data: bytes, name: str) -> Path:
