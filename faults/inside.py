@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .fault import NEVER_TOY, REAL_THEMES, REFUSED, STOPPED, UNHARMED, Fault, Moves, Outcome, table
-from .stage import DESCRIBED, FACE, Stage, left_over, memory, traces
+from .stage import DESCRIBED, Stage, left_over, memory, traces
 
 # What a window may be held for, in seconds, before it is called frozen.
 FROZEN = 0.5
@@ -115,7 +115,7 @@ def _judge_words(stage: Stage, fault: Fault, outcome: Outcome) -> None:
 
 def _judge_keys(stage: Stage, outcome: Outcome) -> None:
     """Whether all keys are as they were; where a performance was written, all that are the user's."""
-    written = outcome.code == "" and FACE in stage.bpy.data.objects and len(stage.face.facescript.beats) > 0
+    written = outcome.code == "" and stage.has_face and len(stage.face.facescript.beats) > 0
     now = stage.users_keys() if written else stage.keys()
     was = stage.users_before if written else stage.keys_before
     allowed = stage.changed_by_user
@@ -132,10 +132,10 @@ def _judge_next(stage: Stage, outcome: Outcome, real: bool) -> Moves:
     stage.use(stage.usual(real))
     stage.preferences.backend = "embedded"
     users = stage.users_before
-    if FACE not in stage.bpy.data.objects or stage.reload:
+    if not stage.has_face or stage.reload:
         yield from stage.set_scene()
         users = stage.users_in_file
-    stage.choose(FACE)
+    stage.choose(stage.face.name)
     begin = time.monotonic()
     try:
         done = stage.bpy.ops.facescript.generate(script=DESCRIBED, wait=True)

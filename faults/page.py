@@ -66,6 +66,10 @@ def _summary(outcomes: Sequence[Outcome], seconds: float) -> str:
         f"**{len(tried)} faults were tried, {missed} of them with a miss; {lost} changed a key that they should not",
         f"have; the longest time that a window was held is {longest:.2f} s.**",
     ]
+    if hasattr(os, "getloadavg"):
+        lines.append(
+            f"The machine's load in the last quarter of an hour was {os.getloadavg()[2]:.1f}: times depend on it."
+        )
     if skipped:
         lines.append(f"{skipped} could not be tried there.")
     return "\n".join(lines)

@@ -42,7 +42,7 @@ def face_is_renamed(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(*_GONE)
+@fault(UNHARMED, *_GONE)
 def another_object_takes_its_name(stage: Stage) -> Moves:
     """The face is renamed, and an object without a face gets its name."""
     yield from _begin(stage)

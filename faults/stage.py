@@ -99,6 +99,7 @@ class Stage:
         self.keys_before: Keys = {}
         self.users_before: Keys = {}
         self.users_in_file: Keys = {}
+        self._face_uid = 0
         # Parts of the names of curves that the fault itself changes, as the user.
         self.changed_by_user: list[str] = []
         # Whether the file is opened again before the next Generate: its face is not what it was.
@@ -130,8 +131,13 @@ class Stage:
 
     @property
     def face(self) -> Any:
-        """The face that is generated on."""
-        return self.bpy.data.objects[FACE]
+        """The face that is generated on, whatever it is called by now. Raises StopIteration if it is gone."""
+        return next(obj for obj in self.bpy.data.objects if obj.session_uid == self._face_uid)
+
+    @property
+    def has_face(self) -> bool:
+        """Whether that face is there."""
+        return any(obj.session_uid == self._face_uid for obj in self.bpy.data.objects)
 
     @property
     def busy(self) -> bool:
@@ -164,6 +170,7 @@ class Stage:
         # A window has its context again only in the timer's next call.
         yield
         self.choose(FACE)
+        self._face_uid = self.bpy.data.objects[FACE].session_uid
         self.users_in_file = self.users_keys()
 
     def choose(self, name: str) -> None:
@@ -226,21 +233,18 @@ class Stage:
     def users_keys(self) -> Keys:
         """Those that no performance may touch: of the other face, of objects, and far outside of what is generated."""
         own = {}
-        mesh = self._shape_keys(FACE)
+        face = self.face if self.has_face else None
+        keys = face.data.shape_keys if face is not None else None
+        mesh = str(keys.name) if keys is not None else ""
         for name, curve in self.named_curves():
             points = list(curve.keyframe_points)
             if mesh and f"Key {mesh} " in name:
                 points = [point for point in points if point.co.x >= _OUTSIDE]
-            elif FACE in name and "location" not in curve.data_path:
+            elif face is not None and f"Object {face.name} " in name and "location" not in curve.data_path:
                 # Head motion is written to the object itself.
                 continue
             own[name] = [_bits(point) for point in points]
         return {name: rows for name, rows in own.items() if rows}
-
-    def _shape_keys(self, name: str) -> str:
-        obj = self.bpy.data.objects.get(name)
-        keys = obj.data.shape_keys if obj is not None and obj.data is not None else None
-        return str(keys.name) if keys is not None else ""
 
     # --- what a user does -------------------------------------------------------------------------------------
 

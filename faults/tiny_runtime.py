@@ -132,7 +132,7 @@ class TinySetUp:
     def run(self, **changes: Any) -> Moves:
         """From the button to the end."""
         self.begin(**changes)
-        yield from self.stage.rest()
+        yield from self.stage.rest(200.0)
 
     @property
     def record(self) -> bytes:
