@@ -179,10 +179,26 @@ def begin_at(at: Desk, shelf: Any, kept: list[Store], name: str = "") -> None:
     _shown(at, shelf, shelf.add(name).key)
 
 
+def _claim(shelf: Any) -> None:
+    """Give a face that was duplicated keys of its own: its takes wait in the actions of the original's until then."""
+    others = {
+        key.action
+        for obj in bpy.data.objects
+        if obj != shelf.id_data
+        for row in obj.facescript_takes.rows
+        for key in row.keys
+    }
+    for row in shelf.rows:
+        for key in row.keys:
+            if key.action is not None and key.action in others and not row.on_nla:
+                key.action = key.action.copy()
+
+
 def shelf_of(at: Desk) -> Any:
     """The takes of a face that is open for an edit; the first one is listed now if none was."""
     at.face.check_editable()
     shelf = of_face(at.face)
+    _claim(shelf)
     if shelf.index(shelf.shown) < 0:
         # The only one, or the row was lost by hand.
         shelf.shown = shelf.add().key

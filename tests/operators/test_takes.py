@@ -11,7 +11,8 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from scenes import keys, state  # noqa: E402
+from facescript.rig_mapping import blender_api  # noqa: E402
+from scenes import cube_with_keys, keys, state  # noqa: E402
 
 OTHER = {
     "script": "No.",
@@ -133,6 +134,28 @@ def test_a_copy_of_a_take_that_waits(two: Any) -> None:
     assert everything(obj) == first
     bpy.ops.facescript.show_take(index=0)
     assert everything(obj) == first
+
+
+def test_the_takes_of_a_duplicate_are_its_own(extension: Any, tmp_path: Path) -> None:
+    face = cube_with_keys(["jawOpen", "browDownLeft", "browDownRight", "mouthSmileLeft", "mouthSmileRight"])
+    import_other(tmp_path)
+    bpy.ops.facescript.new_take()
+    waiting = [key.action for key in face.facescript_takes.rows[0].keys]
+    before = [(action.name, sum(1 for _ in blender_api.fcurves(blender_api.place_of(action)))) for action in waiting]
+    for obj in bpy.context.view_layer.objects:
+        obj.select_set(obj == face)
+    bpy.ops.object.duplicate()
+    copy = bpy.context.view_layer.objects.active
+    copy.location.x = 10.0
+    assert copy != face and len(copy.facescript_takes.rows) == 2
+    assert bpy.ops.facescript.show_take(index=0) == {"FINISHED"}
+    assert [row.text for row in copy.facescript.beats] == ["calm", "the brows drop"]
+    left = [key.action for key in face.facescript_takes.rows[0].keys]
+    assert [(a.name, sum(1 for _ in blender_api.fcurves(blender_api.place_of(a)))) for a in left] == before
+    bpy.context.view_layer.objects.active = face
+    assert bpy.ops.facescript.show_take(index=0) == {"FINISHED"}
+    names = {row[0] for row in keys()}
+    assert names == {face.data.shape_keys.name, copy.data.shape_keys.name}
 
 
 def test_deleting_a_take_leaves_nothing_of_it(two: Any) -> None:
