@@ -166,7 +166,7 @@ operators(5, "duplicate_take", Effect.COPIED, needs="face")
 
 def _any_take(user: User) -> Any:
     """Click one of the face's takes; their group."""
-    takes = user.active.facescript_takes
+    takes = user.owner.facescript_takes
     if len(takes.rows):
         takes.active = user.rng.randrange(len(takes.rows))
     return takes
@@ -230,7 +230,7 @@ operators(2, "fill_mapping mirror_mapping", Effect.REMADE, "face")
 
 def _any_row(user: User) -> Any:
     """Click a row of the mapping's table; the table."""
-    table = user.active.facescript_mapping
+    table = user.owner.facescript_mapping
     if len(table.rows):
         table.active = user.rng.randrange(len(table.rows))
     return table

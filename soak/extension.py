@@ -112,6 +112,14 @@ def shown(name: str) -> tuple[Any, Any]:
     return target, faces.settings_of(target)
 
 
+def animated(name: str) -> list[Any]:
+    """The datablocks on which a face is keyed, by the name of an object of it."""
+    try:
+        return list(part("rig_mapping.tracks").datablocks(shown(name)[0]))
+    except part("performance").FacescriptError:
+        return []
+
+
 def handlers() -> dict[str, int]:
     """How many of Blender's handlers are the extension's, by their list."""
     found: dict[str, int] = {}

@@ -114,7 +114,7 @@ def begin(user: User) -> None:
 def append_face(user: User) -> None:
     """Append a face from a file that was saved."""
     path = user.folder / "one.blend"
-    if not path.exists() or len(user.faces()) > 4:
+    if not path.exists() or len(user.faces()) > 4 or bpy.data.filepath == str(path):
         return
     with bpy.data.libraries.load(str(path), link=False) as (source, wanted):
         wanted.objects = [name for name in source.objects if "Face" in name][:1]

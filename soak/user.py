@@ -104,6 +104,12 @@ class User:
         except extension.part("performance").FacescriptError:
             return None
 
+    @property
+    def owner(self) -> Any:
+        """The object on which the active face's settings are kept: of meshes on one rig, one for all of them."""
+        face = self.face
+        return face.id_data if face is not None else self.active
+
     def where(self) -> AbstractContextManager[Any]:
         """As if the pointer were in the 3D View: from a timer no window is current."""
         if not self.windowed:
@@ -214,15 +220,13 @@ class User:
         self.step = Step(number, name, rng, effect, owned(), self._reach(), self._span())
 
     def _reach(self) -> frozenset[str]:
-        """The names of the actions of the active face: its mesh, its shape keys and its rig."""
+        """The names of the actions of the active face: of all that shows it, and of its objects."""
         obj = self.active
         if obj is None:
             return frozenset()
-        blocks = [obj, obj.parent, obj.data.shape_keys if obj.type == "MESH" else None]
-        blocks += [modifier.object for modifier in obj.modifiers if modifier.type == "ARMATURE"]
-        if obj.type == "MESH" and obj.data.shape_keys and obj.data.shape_keys.animation_data:
-            drivers = obj.data.shape_keys.animation_data.drivers
-            blocks += [t.id for d in drivers for v in d.driver.variables for t in v.targets]
+        blocks = [obj, obj.data.shape_keys if obj.type == "MESH" else None]
+        if self.face is not None:
+            blocks += [self.owner, *extension.animated(obj.name)]
         animated = [block.animation_data for block in blocks if block is not None and block.animation_data]
         return frozenset(a.action.name for a in animated if a.action is not None)
 

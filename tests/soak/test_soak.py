@@ -35,25 +35,36 @@ def test_nothing_is_broken_in_a_short_run_in_a_window(built: Path) -> None:
     assert main(["soak", "--steps", str(STEPS), "--window", "--no-model", "--zip", str(built)]) == 0
 
 
-# Defects to plant into a copy of the zip: (file, what is written there, what is written instead, what is said then).
+# Defects to plant into a copy of the zip: the file, what is written there and what instead, the steps that meet it, and
+# what is said then.
 DEFECTS = {
     "a key of the user's is lost": (
         "rig_mapping/carry.py",
         'order = np.argsort(carried["co"][:, 0], kind="stable")',
         'order = np.argsort(carried["co"][:, 0], kind="stable")[1:]',
+        "1:import_beats,2:add_key,3:add_key,4:add_key,5:add_key,6:move_beat,7:scale_beats",
         "the user's key",
     ),
     "an error that nobody catches": (
         "operators/beats.py",
         "beats = beat_list.split(",
         "beats = beat_list.no_such_function(",
+        "1:import_beats,2:split_beat",
         "no_such_function",
     ),
     "a handler is left over": (
         "operators/session.py",
         "bpy.app.handlers.load_pre.remove(_stop)",
         "pass",
+        "1:off_and_on",
         "handlers",
+    ),
+    "a marker stays where its beat was": (
+        "operators/markers.py",
+        "marker.frame = beat.frame",
+        "pass",
+        "1:import_beats,2:move_beat,3:edit_frame,4:move_beat",
+        "marker",
     ),
 }
 
@@ -62,7 +73,7 @@ DEFECTS = {
 def test_a_planted_defect_is_found(
     built: Path, defect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path, before, after, said = DEFECTS[defect]
+    path, before, after, steps, said = DEFECTS[defect]
     spoiled = tmp_path / built.name
     with zipfile.ZipFile(built) as source, zipfile.ZipFile(spoiled, "w") as target:
         for item in source.infolist():
@@ -71,5 +82,5 @@ def test_a_planted_defect_is_found(
                 assert before.encode() in data
                 data = data.replace(before.encode(), after.encode())
             target.writestr(item, data)
-    assert main(["soak", "--steps", "400", "--seed", "3", "--no-window", "--no-model", "--zip", str(spoiled)]) == 1
+    assert main(["soak", "--only", steps, "--seed", "3", "--no-window", "--no-model", "--zip", str(spoiled)]) == 1
     assert said in capsys.readouterr().out
