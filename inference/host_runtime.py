@@ -3,17 +3,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .runtime import Runtime, RuntimeState
 
 
+@cache
+def can_ask() -> bool:
+    """Whether this Python has what a worker for a server imports. Blender from blender.org does; Linux's packages of it
+    may not."""
+    return all(importlib.util.find_spec(name) for name in ("numpy", "requests"))
+
+
 @dataclass(frozen=True)
 class HostRuntime(Runtime):
-    """Blender brings numpy and requests, and a worker for a server imports no more."""
+    """Where `can_ask()`: a worker for a server imports numpy and requests, and no more."""
 
     @property
     def python(self) -> Path:

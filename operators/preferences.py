@@ -12,7 +12,7 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..inference import server_trial
 from ..inference.addresses import Address, check_key, given_key, parse_address
-from ..inference.host_runtime import HostRuntime
+from ..inference.host_runtime import HostRuntime, can_ask
 from ..inference.options import ModelOptions
 from ..inference.runtime import Runtime
 from ..performance import FacescriptError
@@ -138,7 +138,7 @@ def worker_runtime(context: bpy.types.Context) -> Runtime:
     Raises FacescriptError if the runtime's folder cannot be made.
     """
     found = runtime(context)
-    if get(context).backend == "server" and not found.state().usable:
+    if get(context).backend == "server" and can_ask() and not found.state().usable:
         return HostRuntime(found.folder)
     return found
 

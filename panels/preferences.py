@@ -9,6 +9,7 @@ import bpy
 
 from ..inference import server_trial
 from ..inference.addresses import parse_address
+from ..inference.host_runtime import can_ask
 from ..operators import preferences
 from ..performance import FacescriptError
 from .layout import draw_error, draw_setup, paragraph
@@ -46,7 +47,8 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
         box.prop(self, "server_address")
         box.prop(self, "server_model")
         box.prop(self, "server_key")
-        paragraph(box, "A server needs no Set Up.", width)
+        if can_ask():
+            paragraph(box, "A server needs no Set Up.", width)
         try:
             address = parse_address(self.server_address)
         except FacescriptError as error:

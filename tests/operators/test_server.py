@@ -221,3 +221,12 @@ def test_blenders_command_line_refuses_another_machine_without_online_access(
     given = ["generate", "--script", "You lied.", "-o", str(tmp_path / "out.jsonl")]
     assert main([*given, "--address", "https://models.example"]) == 1
     assert "does not allow online access" in capsys.readouterr().err
+
+
+def test_a_blender_whose_python_cannot_ask_wants_set_up(
+    extension: Any, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extension.module("operators.preferences"), "can_ask", lambda: False)
+    bpy.ops.facescript.add_face()
+    assert "is not set up yet" in refused(lambda: bpy.ops.facescript.generate(script="You lied.", wait=True))
+    assert server.requests == []
