@@ -46,8 +46,9 @@ STOPPED = "stopped"
 class Fault:
     """One fault. `how` says how it is injected; `expected` are the codes that an error may have, or the words above.
 
-    `within` is how many seconds it may take to be noticed. `window` means that it needs a Blender in a window; `quick`
-    that it is a part of the tests; `real` that the worker in it is the real one with the real model.
+    `within` is how many seconds it may take to be noticed, `held` how many a window may be held for if more than else.
+    `window` means that it needs a Blender in a window; `quick` that it is a part of the tests; `real` that the worker in
+    it is the real one with the real model.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Fault:
     inject: Callable[[Stage], Moves]
     expected: tuple[str, ...]
     within: float = 10.0
+    held: float = 0.0
     window: bool = False
     quick: bool = False
     real: bool = False
@@ -97,6 +99,7 @@ _faults: dict[str, Fault] = {}
 def fault(
     *expected: str,
     within: float = 10.0,
+    held: float = 0.0,
     window: bool = False,
     quick: bool = False,
     real: bool = False,
@@ -108,7 +111,7 @@ def fault(
         theme = inject.__module__.rpartition(".")[2]
         how = " ".join((inject.__doc__ or "").split())
         assert how and expected and name not in _faults and theme in THEMES, name
-        _faults[name] = Fault(name, theme, how, inject, expected, within, window, quick, real)
+        _faults[name] = Fault(name, theme, how, inject, expected, within, held, window, quick, real)
         return inject
 
     return register

@@ -23,7 +23,7 @@ def _import(stage: Stage, data: bytes | str | None, name: str = "performance.jso
     if data is not None:
         path.write_bytes(data.encode() if isinstance(data, str) else data)
     stage.strike()
-    stage.attempt(stage.bpy.ops.facescript.import_performance, filepath=str(path))
+    stage.wrote = stage.attempt(stage.bpy.ops.facescript.import_performance, filepath=str(path)) == {"FINISHED"}
     yield from stage.rest()
 
 
@@ -146,11 +146,19 @@ def file_lasts_for_years(stage: Stage) -> Moves:
     yield from _import(stage, _entry(t=1e15))
 
 
+_HEAD = "Timecode,BlendshapeCount,EyeBlinkLeft,JawOpen\n00:00:00:00.000,61,0.1,0.2\n"
+
+
 @fault(*_BAD)
 def recording_lacks_columns(stage: Stage) -> Moves:
-    """A Live Link Face CSV whose second row has three columns."""
-    head = "Timecode,BlendshapeCount,EyeBlinkLeft,JawOpen"
-    yield from _import(stage, f"{head}\n00:00:00:00.000,61,0.1,0.2\n00:00:00:01.000,61,0.1\n", "recording.csv")
+    """A Live Link Face CSV in whose middle a row has three columns of four."""
+    yield from _import(stage, f"{_HEAD}00:00:00:01.000,61,0.1\n00:00:00:02.000,61,0.1,0.3\n", "recording.csv")
+
+
+@fault(UNHARMED)
+def recording_is_cut_in_its_last_row(stage: Stage) -> Moves:
+    """A Live Link Face CSV whose last row ends in the middle, as of a phone that ran out of power."""
+    yield from _import(stage, f"{_HEAD}00:00:00:01.000,61,0.1,0.3\n00:00:00:02.000,61,0.", "recording.csv")
 
 
 @fault(*_BAD)
@@ -222,7 +230,7 @@ def blend_from_elsewhere(stage: Stage) -> Moves:
         stage.attempt(getattr(bpy.ops.facescript, name))
 
 
-@fault(UNHARMED)
+@fault("bad_preset")
 def preset_that_was_cut(stage: Stage) -> Moves:
     """A preset of emotions, saved by the user, that ends in the middle of a line."""
     folder = Path(stage.bpy.utils.user_resource("SCRIPTS", path="presets/facescript/emotion", create=True))

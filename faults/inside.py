@@ -109,13 +109,14 @@ def _judge_words(stage: Stage, fault: Fault, outcome: Outcome) -> None:
         outcome.misses.append("the message is a traceback")
     if outcome.noticed > fault.within:
         outcome.misses.append(f"noticed after {outcome.noticed:.1f} s; {fault.within:.0f} s were allowed")
-    if outcome.held > FROZEN:
+    if outcome.held > max(FROZEN, fault.held):
         outcome.misses.append(f"the window was held for {outcome.held:.2f} s")
 
 
 def _judge_keys(stage: Stage, outcome: Outcome) -> None:
     """Whether all keys are as they were; where a performance was written, all that are the user's."""
-    written = outcome.code == "" and stage.has_face and len(stage.face.facescript.beats) > 0
+    beats = stage.has_face and len(stage.face.facescript.beats) > 0
+    written = outcome.code == "" and (beats or stage.wrote)
     now = stage.users_keys() if written else stage.keys()
     was = stage.users_before if written else stage.keys_before
     allowed = stage.changed_by_user

@@ -42,7 +42,13 @@ def record_is_of_zeros(stage: Stage) -> Moves:
 @fault("no_runtime")
 def record_is_huge(stage: Stage) -> Moves:
     """runtime.json is 200 MB of open brackets."""
-    yield from _spoil_record(stage, b"[" * 200_000_000)
+    stage.act("")
+    with (stage.folder / "runtime " / "runtime.json").open("wb") as file:
+        for _ in range(200):
+            file.write(b"[" * 1_000_000)
+    stage.strike()
+    stage.generate()
+    yield from stage.rest()
 
 
 @fault("no_runtime", quick=True)
@@ -139,7 +145,7 @@ def _on_disk(stage: Stage, size: int, read_only: bool = False) -> tuple[TinySetU
     return TinySetUp(stage, disk.path / "runtime"), disk
 
 
-@fault("no_folder", "read_only")
+@fault("no_folder", "no_permission")
 def disk_of_the_runtime_cannot_be_written(stage: Stage) -> Moves:
     """The runtime is to be made on a disk that is mounted read-only."""
     if found := _on_disk(stage, 1 << 24, read_only=True):

@@ -240,25 +240,29 @@ def file_is_opened_while_keys_are_written(stage: Stage) -> Moves:
 def _in_mode(stage: Stage, mode: str) -> Moves:
     yield from _begin(stage)
     stage.bpy.ops.object.mode_set(mode=mode)
-    stage.undo.append(lambda: stage.bpy.ops.object.mode_set(mode="OBJECT"))
-    yield from _end(stage)
+    stage.strike()
+    # Keys are not written in a mode whose undo does not cover them.
+    yield from stage.idle(4.0)
+    assert stage.keys() == stage.keys_before, "keys were written in that mode"
+    stage.bpy.ops.object.mode_set(mode="OBJECT")
+    yield from stage.rest()
 
 
 @fault(UNHARMED, "mode", "wrong_mode")
 def edit_mode_is_entered(stage: Stage) -> Moves:
-    """Edit Mode is entered on the face while beats come, and not left."""
+    """Edit Mode is entered on the face while beats come, and left after 4 s."""
     yield from _in_mode(stage, "EDIT")
 
 
 @fault(UNHARMED, "mode", "wrong_mode")
 def sculpt_mode_is_entered(stage: Stage) -> Moves:
-    """Sculpt Mode is entered on the face while beats come, and not left."""
+    """Sculpt Mode is entered on the face while beats come, and left after 4 s."""
     yield from _in_mode(stage, "SCULPT")
 
 
 @fault(UNHARMED, "mode", "wrong_mode")
 def weight_paint_mode_is_entered(stage: Stage) -> Moves:
-    """Weight Paint Mode is entered on the face while beats come, and not left."""
+    """Weight Paint Mode is entered on the face while beats come, and left after 4 s."""
     yield from _in_mode(stage, "WEIGHT_PAINT")
 
 

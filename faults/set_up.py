@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from .fault import STOPPED, UNHARMED, Moves, fault
-from .proxy import Weather, serving, unused_address
+from .proxy import Weather, serving, unused_address, wait_for
 from .stage import PACKAGE, Stage, is_running
 from .tiny_runtime import SLOW, TinySetUp, make_certificate, make_wheel
 
@@ -150,7 +150,7 @@ def package_was_changed(stage: Stage) -> Moves:
     yield from _in_weather(stage, Weather(spoil=True, only=_FILES))
 
 
-@fault(UNHARMED, *_NETWORK, within=90.0)
+@fault(UNHARMED, "bad_hash", *_NETWORK, within=90.0)
 def server_says_a_wrong_length(stage: Stage) -> Moves:
     """The server says that each file is 1,000 bytes longer than it is, and closes."""
     yield from _in_weather(stage, Weather(lie=1000, only=_FILES))
@@ -305,12 +305,13 @@ for event in set_up(Runtime(Path({str(tiny.runtime)!r})), {options!r}):
 
 
 def _kill_all(other: subprocess.Popen[bytes], tiny: TinySetUp) -> None:
+    other.kill()
+    other.wait()
     for path in tiny.runtime.glob("models-*/pid"):
         pid = int(path.read_text() or 0)
         if is_running(pid):
             os.kill(pid, signal.SIGKILL)
-    other.kill()
-    other.wait()
+            wait_for(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
 
 
 def _with_start(stage: Stage, code: str) -> Moves:

@@ -102,6 +102,8 @@ class Stage:
         self._face_uid = 0
         # Parts of the names of curves that the fault itself changes, as the user.
         self.changed_by_user: list[str] = []
+        # Whether keys were written that make no beats.
+        self.wrote = False
         # Whether the file is opened again before the next Generate: its face is not what it was.
         self.reload = False
         # What is to be done to have the computer as it was.
@@ -312,7 +314,8 @@ class Stage:
         """Leave Blender to itself for a moment."""
         if not self.window:
             begin = time.perf_counter()
-            self.module("operators.session")._tick()
+            for timer in ("_tick", "_tick_idle"):
+                getattr(self.module("operators.session"), timer)()
             self._longest_call = max(self._longest_call, time.perf_counter() - begin)
             time.sleep(0.01)
         yield
