@@ -140,7 +140,7 @@ class FACESCRIPT_PT_script(Sidebar, bpy.types.Panel):
             row = layout.row(align=True)
             draw_bar(row, job.collector.fraction, "Stopping ..." if job.stopping else f"{job.collector.fraction:.0%}")
             row.operator("facescript.cancel", text="", icon="X")
-            paragraph(layout, job.collector.message, width)
+            paragraph(layout, session().note or job.collector.message, width)
             for index in sorted(job.collector.beats)[-4:]:
                 paragraph(layout, job.collector.beats[index].text, width, "DOT", lines=2, translate=False)
             return
