@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
         real = not (options.quick or options.toy)
         outcomes = run(faults, folder, real, not options.no_window, options.quick, options.at_once)
     tried = [outcome for outcome in outcomes if not outcome.skipped]
-    missed = [outcome for outcome in tried if outcome.misses]
+    missed = [outcome for outcome in tried if outcome.missed]
     print(f"{len(tried)} faults, {len(missed)} with a miss, {len(outcomes) - len(tried)} not tried", flush=True)
     if not (options.only or options.quick):
         text = page.written(outcomes, time.monotonic() - begin)
@@ -210,9 +210,9 @@ def _last_words(log: Path) -> str:
 def _say(outcome: Outcome) -> None:
     """One line on the console for one fault."""
     told = f"{outcome.code or '-'}, {outcome.noticed:.1f} s" if not outcome.skipped else f"not tried: {outcome.skipped}"
-    verdict = "MISS " if outcome.misses else "     "
+    verdict = "MISS " if outcome.missed else "     "
     print(f"{verdict}{outcome.theme:16}{outcome.name:44}{told} ({outcome.seconds:.0f} s)", flush=True)
-    for miss in outcome.misses:
+    for miss in outcome.missed:
         print(f"         {miss}", flush=True)
 
 

@@ -47,8 +47,8 @@ class Fault:
     """One fault. `how` says how it is injected; `expected` are the codes that an error may have, or the words above.
 
     `within` is how many seconds it may take to be noticed, `held` how many a window may be held for if more than else.
-    `window` means that it needs a Blender in a window; `quick` that it is a part of the tests; `real` that the worker in
-    it is the real one with the real model.
+    `window` means that it needs a Blender in a window; `quick` that it is a part of the tests; `real` that the worker
+    in it is the real one with the real model.
     """
 
     name: str
@@ -65,8 +65,9 @@ class Fault:
 
 @dataclass
 class Outcome:
-    """What came of a fault, as it was seen from inside Blender, and what was not as it should be (`misses`).
+    """What came of a fault, as it was seen from inside Blender, and what was not as it should be.
 
+    `misses` are of what happened, and `late` of how long it took, which also depends on what else the machine does.
     `code`, `message` and `hint` are what the user was told. `noticed` is in seconds after the fault. `held` is the
     longest time, in seconds, that the window had to wait; `window` whether it was a real one. `keys` and `next` are
     a word or two on the user's keys and on the next Generate.
@@ -87,6 +88,12 @@ class Outcome:
     skipped: str = ""
     seconds: float = 0.0
     misses: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+
+    @property
+    def missed(self) -> list[str]:
+        """All that was not as it should be."""
+        return self.misses + self.late
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

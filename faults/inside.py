@@ -108,9 +108,9 @@ def _judge_words(stage: Stage, fault: Fault, outcome: Outcome) -> None:
     if told is not None and "Traceback" in told.message:
         outcome.misses.append("the message is a traceback")
     if outcome.noticed > fault.within:
-        outcome.misses.append(f"noticed after {outcome.noticed:.1f} s; {fault.within:.0f} s were allowed")
+        outcome.late.append(f"noticed after {outcome.noticed:.1f} s; {fault.within:.0f} s were allowed")
     if outcome.held > max(FROZEN, fault.held):
-        outcome.misses.append(f"the window was held for {outcome.held:.2f} s")
+        outcome.late.append(f"the window was held for {outcome.held:.2f} s")
 
 
 def _judge_keys(stage: Stage, outcome: Outcome) -> None:

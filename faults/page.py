@@ -47,15 +47,15 @@ def written(outcomes: Sequence[Outcome], seconds: float) -> str:
         if not rows:
             continue
         parts.append(f"## {title}\n\n{_HEAD}" + "\n".join(_row(outcome) for outcome in rows) + "\n")
-        if missed := [outcome for outcome in rows if outcome in tried and outcome.misses]:
-            misses = "\n".join(f"- {outcome.name}: {_plain('; '.join(outcome.misses))}" for outcome in missed)
+        if missed := [outcome for outcome in rows if outcome in tried and outcome.missed]:
+            misses = "\n".join(f"- {outcome.name}: {_plain('; '.join(outcome.missed))}" for outcome in missed)
             parts.append(f"Misses:\n\n{misses}\n")
     return "\n".join(parts)
 
 
 def _summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     tried = [outcome for outcome in outcomes if not outcome.skipped]
-    missed = sum(bool(outcome.misses) for outcome in tried)
+    missed = sum(bool(outcome.missed) for outcome in tried)
     lost = sum(outcome.keys == "changed" for outcome in tried)
     longest = max((outcome.held for outcome in tried), default=0.0)
     blenders = sorted({outcome.blender for outcome in tried if outcome.blender})
@@ -96,7 +96,7 @@ def _row(outcome: Outcome) -> str:
     noticed = f"{outcome.noticed:.1f} s" if outcome.code or outcome.noticed else "-"
     held = f"{outcome.held * 1000:.0f} ms{'ᵂ' if outcome.window else ''}"
     keys = f"**{outcome.keys}**" if outcome.keys == "changed" else outcome.keys
-    after = outcome.next + (" **miss**" if outcome.misses else "")
+    after = outcome.next + (" **miss**" if outcome.missed else "")
     cells = (outcome.name, _plain(outcome.how), _plain(said), noticed, held, keys, after)
     return "| " + " | ".join(cells) + " |"
 

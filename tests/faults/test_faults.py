@@ -61,6 +61,7 @@ def test_the_page_tells_misses_and_what_was_not_tried() -> None:
     good = Outcome("one", "scene", "It is | broken.", "5.0.1", "odd", "No <b>.", "Do it.", 1.25, 0.01, keys="as before")
     good.next = "works (toy model, 0.4 s)"
     bad = Outcome("two", "scene", "Worse.", "5.0.1", keys="changed", held=2.0, misses=["keys changed: jawOpen"])
+    bad.late = ["the window was held for 2.00 s"]
     none = Outcome("three", "disk", "A disk.", skipped="a disk cannot be mounted here")
     text = page.written([good, bad, none], 120.0)
     assert "**2 faults were tried, 1 of them with a miss; 1 changed a key" in " ".join(text.split())
@@ -68,7 +69,7 @@ def test_the_page_tells_misses_and_what_was_not_tried() -> None:
         "| one | It is \\| broken. | `odd` No &lt;b>. *Do it.* | 1.2 s | 10 ms | as before | works (toy model, 0.4 s) |"
     )
     assert row in text.splitlines()
-    assert "- two: keys changed: jawOpen" in text.splitlines()
+    assert "- two: keys changed: jawOpen; the window was held for 2.00 s" in text.splitlines()
     assert "| three | A disk. | *not tried: a disk cannot be mounted here* | | | | |" in text.splitlines()
 
 
