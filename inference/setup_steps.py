@@ -20,6 +20,7 @@ from .setup_work import (
     Report,
     Step,
     Work,
+    module_command,
     pip_command,
     python_command,
     require_space,
@@ -126,7 +127,7 @@ def make_env(work: Work) -> Report:
     """At its final place, so that nothing in it names another; a half-made one is made again."""
     remove_tree(work.env)
     yield 0.0, "Making the private environment"
-    status, tail = run(work, python_command(work.options.base_python, "-m", "venv", str(work.env)))
+    status, tail = run(work, module_command(work.options.base_python, "venv", str(work.env)))
     if status or not env_python(work.env).is_file():
         # venv keeps to itself why: a full disk shows when something is written.
         _write_something(work.scratch)

@@ -20,6 +20,7 @@ from .pip_progress import KEPT_LINES, PipProgress, pip_error
 from .runtime import ACCELERATORS, MODEL_LOCK, REQUIREMENTS, Accelerator, child_environment, env_lock, env_python
 
 START = Path(__file__).with_name("start.py")
+_WATCHED = Path(__file__).with_name("watched.py")
 # Bytes that the converted models take, with what making them needs beside.
 MODELS_BYTES = 0.7e9
 
@@ -143,10 +144,15 @@ def python_command(python: Path, *arguments: str) -> list[str]:
     return [str(python), "-I", "-X", "utf8", *arguments]
 
 
+def module_command(python: Path, module: str, *arguments: str) -> list[str]:
+    """A command line that runs a module, and ends when this process has; see watched.py."""
+    return python_command(python, str(_WATCHED), str(os.getpid()), module, *arguments)
+
+
 def pip_command(work: Work, *arguments: str) -> list[str]:
     """A pip command line that asks nothing and builds nothing."""
-    return python_command(
-        work.python, "-m", "pip", *arguments[:1], "--no-input", "--disable-pip-version-check", *arguments[1:]
+    return module_command(
+        work.python, "pip", *arguments[:1], "--no-input", "--disable-pip-version-check", *arguments[1:]
     )
 
 

