@@ -47,7 +47,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--no-window", action="store_true", help="leave out those that need a window")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it there")
+    parser.add_argument(
+        "--gather",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="try none, and write the page from what was kept in these folders; the last one that has a fault counts",
+    )
     options = parser.parse_args(arguments[1:])
+    if options.gather:
+        text = page.written(gathered(options.gather), runs=len(options.gather))
+        options.page.write_text(text, encoding="utf-8")
+        return 0
     faults = chosen(options.only or [], options.quick)
     if options.list:
         for fault in faults:
@@ -64,7 +75,7 @@ def main(arguments: list[str]) -> int:
     missed = [outcome for outcome in tried if outcome.missed]
     print(f"{len(tried)} faults, {len(missed)} with a miss, {len(outcomes) - len(tried)} not tried", flush=True)
     if not (options.only or options.quick):
-        text = page.written(outcomes, time.monotonic() - begin)
+        text = page.written(outcomes, seconds=time.monotonic() - begin)
         options.page.write_text(text, encoding="utf-8")
         print(f"{options.page}")
     return 1 if missed else 0
@@ -99,6 +110,24 @@ def run(
         ):
             found |= ended
     return [found.get(one.name) or _not_tried(one, "it needs a window") for one in faults]
+
+
+def gathered(folders: list[Path]) -> list[Outcome]:
+    """What came of each fault by the results that are kept in some folders, in the table's order."""
+    found: dict[str, Outcome] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/*/results.jsonl")):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                entry = json.loads(line)
+                if "begin" in entry:
+                    died = entry["begin"]
+                    found[died] = Outcome(died, "", "", misses=["Blender ended or froze"])
+                else:
+                    found[entry["name"]] = Outcome(**entry)
+    outcomes = [found.get(one.name) or _not_tried(one, "not in this run") for one in table()]
+    for one, outcome in zip(table(), outcomes, strict=True):
+        outcome.theme, outcome.how = one.theme, one.how
+    return outcomes
 
 
 def _not_tried(fault: Fault, why: str) -> Outcome:

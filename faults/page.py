@@ -38,10 +38,10 @@ _HEAD = """| fault | how it is injected | what the user sees | noticed | held | 
 """
 
 
-def written(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """The page, of what came of all faults in a run that took so many seconds."""
+def written(outcomes: Sequence[Outcome], seconds: float = 0.0, runs: int = 1) -> str:
+    """The page, of what came of all faults in a run that took so many seconds, or in several `runs`."""
     tried = [outcome for outcome in outcomes if not outcome.skipped]
-    parts = [_INTRODUCTION.format(summary=_summary(outcomes, seconds))]
+    parts = [_INTRODUCTION.format(summary=_summary(outcomes, seconds, runs))]
     for theme, title in THEMES.items():
         rows = [outcome for outcome in outcomes if outcome.theme == theme]
         if not rows:
@@ -53,7 +53,7 @@ def written(outcomes: Sequence[Outcome], seconds: float) -> str:
     return "\n".join(parts)
 
 
-def _summary(outcomes: Sequence[Outcome], seconds: float) -> str:
+def _summary(outcomes: Sequence[Outcome], seconds: float, runs: int) -> str:
     tried = [outcome for outcome in outcomes if not outcome.skipped]
     missed = sum(bool(outcome.missed) for outcome in tried)
     lost = sum(outcome.keys == "changed" for outcome in tried)
@@ -61,8 +61,9 @@ def _summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     blenders = sorted({outcome.blender for outcome in tried if outcome.blender})
     skipped = len(outcomes) - len(tried)
     where = f"{_machine()}, Blender {' and '.join(blenders)}"
+    length = f"{seconds / 60:.0f} minutes" if runs == 1 else f"{runs} runs; of a fault in several, the last"
     lines = [
-        f"{time.strftime('%Y-%m-%d %H:%M')}, {where}, {seconds / 60:.0f} minutes:",
+        f"{time.strftime('%Y-%m-%d %H:%M')}, {where}, {length}:",
         f"**{len(tried)} faults were tried, {missed} of them with a miss; {lost} changed a key that they should not",
         f"have; the longest time that a window was held is {longest:.2f} s.**",
     ]
@@ -71,7 +72,7 @@ def _summary(outcomes: Sequence[Outcome], seconds: float) -> str:
             f"The machine's load in the last quarter of an hour was {os.getloadavg()[2]:.1f}: times depend on it."
         )
     if skipped:
-        lines.append(f"{skipped} could not be tried there.")
+        lines.append(f"{skipped} were not tried; the table says why.")
     return "\n".join(lines)
 
 
