@@ -36,7 +36,6 @@ _PACKAGES = (
     "fuzzing",
     "faults",
     "soak",
-    "soak",
 )
 # How many of a run's last lines are shown if it passed, and if it failed.
 _SHOWN, _SHOWN_OF_FAILED = 15, 400
