@@ -49,7 +49,8 @@ def _read(path: Path, parse):  # type: ignore[no-untyped-def]
                     raise FacescriptError("bad_json", f"The line is longer than {MAX_LINE_BYTES >> 20} MiB.")
                 yield parse(parse_object(line))
             except FacescriptError as error:
-                raise FacescriptError(error.code, f"{path}, line {number}: {error.message}", error.hint) from error
+                hint = error.hint or "Correct that line; a file of JSON lines has one object in each line."
+                raise FacescriptError(error.code, f"{path}, line {number}: {error.message}", hint) from error
 
 
 def brief_from_dict(entry: Mapping[str, object]) -> Brief:

@@ -90,9 +90,8 @@ def read(path: Path, gap: float = GAP) -> list[Performance]:
     try:
         return parse(text, gap)
     except FacescriptError as error:
-        raise FacescriptError(
-            error.code, f"{path}, {error.message[:1].lower()}{error.message[1:]}", error.hint
-        ) from error
+        hint = error.hint or "Correct the file, or have the answer made again."
+        raise FacescriptError(error.code, f"{path}, {error.message[:1].lower()}{error.message[1:]}", hint) from error
 
 
 def parse(text: str, gap: float = GAP) -> list[Performance]:

@@ -34,6 +34,7 @@ from .timecodes import Timecode
 MAX_ROWS = 2_000_000
 MAX_BYTES = 1 << 30
 _MAX_LINE = 1 << 14
+_AGAIN = "Correct the file, or save the recording again."
 
 # So far out of range, a value is no coefficient but something else, such as percent.
 _WILD = 1.0
@@ -156,7 +157,7 @@ def _rows(path: Path) -> Generator[tuple[int, list[str]], None, None]:
                 if any(cell.strip() for cell in row):
                     yield reader.line_num, row if delimiter == "," else [c.replace(",", ".") for c in row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise FacescriptError("bad_csv", f"{path} is not CSV text: {error}.") from error
+        raise FacescriptError("bad_csv", f"{path} is not CSV text: {error}.", _AGAIN) from error
 
 
 def _lines(text: TextIO) -> Iterator[str]:
@@ -186,7 +187,7 @@ def _columns(path: Path, header: Sequence[str], warnings: list[str]) -> dict[int
             others += [title.strip()] if column > 1 and title.strip() else []
             continue
         if index in found.values():
-            raise FacescriptError("bad_csv", f"{path} has the column {title.strip()} twice.")
+            raise FacescriptError("bad_csv", f"{path} has the column {title.strip()} twice.", _AGAIN)
         found[column] = index
     if not found or header[0].strip().lower() != "timecode":
         raise FacescriptError(
@@ -224,12 +225,14 @@ def _number(path: Path, line: int, row: Sequence[str], column: int, index: int) 
     try:
         value = float(row[column])
     except (IndexError, ValueError):
-        raise FacescriptError("bad_csv", f"{path}, line {line}: column {column + 1} is not a number.") from None
+        raise FacescriptError("bad_csv", f"{path}, line {line}: column {column + 1} is not a number.", _AGAIN) from None
     # Python reads 1_0 as 10.
     if "_" in row[column]:
-        raise FacescriptError("bad_csv", f"{path}, line {line}: column {column + 1} is not a number.")
+        raise FacescriptError("bad_csv", f"{path}, line {line}: column {column + 1} is not a number.", _AGAIN)
     if not math.isfinite(value):
-        raise FacescriptError("bad_csv", f"{path}, line {line}: {CHANNELS[index].name} is {value}, no finite number.")
+        raise FacescriptError(
+            "bad_csv", f"{path}, line {line}: {CHANNELS[index].name} is {value}, no finite number.", _AGAIN
+        )
     return value
 
 

@@ -137,7 +137,8 @@ def read_object(path: Path, limit: int = MAX_JSON_BYTES, most: int = MAX_VALUES)
     try:
         return parse_object(data, most)
     except FacescriptError as error:
-        raise FacescriptError(error.code, f"{path}: {error.message}", error.hint) from error
+        hint = error.hint or "Correct the file, or choose another one."
+        raise FacescriptError(error.code, f"{path}: {error.message}", hint) from error
 
 
 def check_text(text: str, most: int = MAX_VALUES) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from facescript.performance import FacescriptError, keyframeface, live_link, parsing
+from facescript.performance import FacescriptError, jsonl, keyframeface, live_link, parsing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,3 +141,27 @@ def test_a_csv_of_one_endless_line_is_refused(tmp_path: Path) -> None:
     path.write_text("Timecode,BlendshapeCount,JawOpen\n00:00:00:01.0,61,1_0\n")
     with pytest.raises(FacescriptError, match="line 2: column 3 is not a number"):
         live_link.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"script": NaN}'),
+        ("a.jsonl", '{"keyframes": [{"t": 0, "text": "a", "pose": {"jawOpen": 9}}]}'),
+        ("a.json", '{"Keyframe_one": {"JawOpen": 9}}'),
+        ("a.csv", "Timecode,BlendshapeCount,JawOpen\n00:00:00:01.0,61,much\n"),
+        ("a.csv", "Timecode,BlendshapeCount,JawOpen,JawOpen\n"),
+        ("a.csv", "Timecode,BlendshapeCount,JawOpen\n00:00:00:01.0,61,NaN\n"),
+    ],
+)
+def test_every_error_about_a_file_names_it_and_says_what_to_do(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    read: Any = {
+        ".jsonl": lambda p: list(jsonl.read_performances(p)),
+        ".json": keyframeface.read,
+        ".csv": live_link.read,
+    }
+    with pytest.raises(FacescriptError) as caught:
+        read[path.suffix](path)
+    assert name in caught.value.message and caught.value.hint
