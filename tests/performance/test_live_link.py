@@ -38,6 +38,7 @@ def test_timecodes_count_frames_at_the_rate(tmp_path: Path, frame: int, fps: flo
     assert path.read_text().splitlines()[1].split(",")[0] == code
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.integers(0, 10**6), min_size=1, max_size=4),
     fps=st.sampled_from([24.0, 25.0, 30.0, 60.0]),
@@ -229,7 +230,7 @@ def test_angles_within_one_that_radians_would_have_past_their_ends_are_shares(tm
 
 
 @pytest.mark.parametrize("angles", ["RADIANS", "UNIT"])
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_poses_that_look_around_read_back_whichever_way_their_angles_are_written(
     tmp_path_factory: pytest.TempPathFactory, angles: AngleForm, seed: int
