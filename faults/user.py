@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .fault import REFUSED, UNHARMED, Moves, fault
-from .stage import FACE, LONG, OTHER, Stage
+from .stage import FACE, LONG, Stage
 
 
 def _press(stage: Stage, script: str, **given: Any) -> Moves:
@@ -87,7 +87,7 @@ def _select(stage: Stage, make: Callable[[], Any]) -> Moves:
     yield from _press(stage, "Hi.")
 
 
-_NO_FACE = ("no_object", "no_selection", "not_a_face", "no_face", "no_shape_keys", "no_arkit_keys", "no_mesh")
+_NO_FACE = ("no_object", "no_selection", "not_a_face", "no_face", "no_shape_keys", "no_arkit_keys", "wrong_type")
 
 
 @fault(REFUSED, *_NO_FACE)
@@ -155,18 +155,14 @@ def face_is_linked(stage: Stage) -> Moves:
 
 @fault(UNHARMED)
 def faces_with_hostile_names(stage: Stage) -> Moves:
-    """The face is called like a path out of the folder, with quotes and a line end; then export and Generate."""
-    bpy = stage.bpy
-    stage.choose(OTHER)
-    obj = bpy.data.objects[OTHER]
-    obj.name = '../../"x\n]'
+    """The face is called like a path out of the folder, with quotes and a line end; then Generate and export."""
+    stage.face.name = '../../"x\n]'
     stage.reload = True
-    stage.changed_by_user = [OTHER, '../../"x']
-    stage.strike()
     path = stage.folder / "performance.jsonl"
-    stage.attempt(bpy.ops.facescript.export_performance, filepath=str(path))
-    stage.attempt(bpy.ops.facescript.generate, script="[0s] eyes closed", wait=True)
+    stage.strike()
+    stage.generate()
     yield from stage.rest()
+    stage.attempt(stage.bpy.ops.facescript.export_performance, filepath=str(path))
     assert path.is_file(), "nothing was exported"
 
 
