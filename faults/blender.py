@@ -333,7 +333,7 @@ def blender_has_no_console(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, STOPPED, "cancelled", REFUSED)
+@fault("interrupted")
 def interrupted_from_the_console(stage: Stage) -> Moves:
     """Control C in the terminal of a Blender whose script waits for Generate."""
     stage.act("Sleeps")
