@@ -59,12 +59,12 @@ DEFECTS = {
         "1:off_and_on",
         "handlers",
     ),
-    "a marker stays where its beat was": (
-        "operators/markers.py",
-        "marker.frame = beat.frame",
-        "pass",
-        "1:import_beats,2:move_beat,3:edit_frame,4:move_beat",
-        "marker",
+    "a value out of its range": (
+        "operators/desk.py",
+        "row.pose = json.dumps(beat.pose.active(1e-4))",
+        'row.pose = json.dumps({"jawOpen": 3.0})',
+        "1:import_beats",
+        "jawOpen of the beat at",
     ),
 }
 
