@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .fault import REFUSED, STOPPED, UNHARMED, Moves, fault
+from .fault import STOPPED, UNHARMED, Moves, fault
 from .stage import DESCRIBED, LONG, PACKAGE, Stage, is_running
 
 _SECOND = Path(__file__).with_name("second_blender.py")
