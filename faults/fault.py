@@ -69,7 +69,8 @@ class Outcome:
 
     `misses` are of what happened, and `late` of how long it took, which also depends on what else the machine does.
     `code`, `message` and `hint` are what the user was told. `noticed` is in seconds after the fault. `held` is the
-    longest time, in seconds, that the window had to wait; `window` whether it was a real one. `keys` and `next` are
+    longest time, in seconds, that the window had to wait; `window` whether it was a real one, and `usual` how long its
+    drawing alone holds it there. `keys` and `next` are
     a word or two on the user's keys and on the next Generate.
     """
 
@@ -83,6 +84,7 @@ class Outcome:
     noticed: float = 0.0
     held: float = 0.0
     window: bool = False
+    usual: float = 0.0
     keys: str = ""
     next: str = ""
     skipped: str = ""

@@ -22,8 +22,8 @@ Blender of its own, by `python3 run.py faults`. `--list` names them, `--only NAM
 - **Noticed** is the time from the fault to the moment at which the user was told; a dash means that there was nothing
   to tell.
 - **Held** is the longest time for which Blender's window had to wait while the fault went on. With ᵂ it was measured
-  in a real window, between two beats of a timer; the others are the longest call of the extension's in a Blender
-  without one.
+  in a real window, between two beats of a timer, and in brackets is how long drawing that window (without a graphics
+  card) holds it by itself; the others are the longest call of the extension's in a Blender without one.
 - **Keys**: every key of the file was compared bit for bit with its handles and kinds, before and after. Where a
   performance was written all the same, those that are the user's.
 - **Next Generate** was pressed in the same Blender right after; the time is until its keys were written. It takes some
@@ -95,7 +95,9 @@ def _row(outcome: Outcome) -> str:
     elif outcome.code:
         said = f"`{outcome.code}` {said} *{outcome.hint}*"
     noticed = f"{outcome.noticed:.1f} s" if outcome.code or outcome.noticed else "-"
-    held = f"{outcome.held * 1000:.0f} ms{'ᵂ' if outcome.window else ''}"
+    held = f"{outcome.held * 1000:.0f} ms"
+    if outcome.window:
+        held += f"ᵂ ({outcome.usual * 1000:.0f} ms)"
     keys = f"**{outcome.keys}**" if outcome.keys == "changed" else outcome.keys
     after = outcome.next + (" **miss**" if outcome.missed else "")
     cells = (outcome.name, _plain(outcome.how), _plain(said), noticed, held, keys, after)

@@ -313,7 +313,7 @@ def undo_past_the_start(stage: Stage) -> Moves:
         yield from stage.idle(0.05)
     yield from _begin(stage)
     for _ in range(4):
-        bpy.ops.ed.undo()
+        stage.in_window(bpy.ops.ed.undo)
         yield from stage.idle(0.05)
     yield from _end(stage)
 
@@ -327,7 +327,7 @@ def undo_of_adding_the_face(stage: Stage) -> Moves:
     bpy.ops.ed.undo_push(message="Add")
     yield from stage.idle(0.2)
     yield from _begin(stage)
-    bpy.ops.ed.undo()
+    stage.in_window(bpy.ops.ed.undo)
     stage.reload = True
     yield from _end(stage)
 
@@ -337,18 +337,17 @@ def undo_while_keys_are_written(stage: Stage) -> Moves:
     """In a window: undo between two steps of the writing, and redo after it."""
     yield from _begin(stage)
     yield from stage.until(lambda: stage.session.writing or not stage.busy)
-    stage.bpy.ops.ed.undo()
+    stage.in_window(stage.bpy.ops.ed.undo)
     yield from _end(stage)
-    if stage.bpy.ops.ed.redo.poll():
-        stage.bpy.ops.ed.redo()
+    stage.in_window(stage.bpy.ops.ed.redo)
     stage.reload = True
 
 
 @fault(UNHARMED, window=True)
 def playback_runs_meanwhile(stage: Stage) -> Moves:
     """In a window: the animation plays from before the first beat until the keys are written."""
-    stage.bpy.ops.screen.animation_play()
-    stage.undo.append(lambda: stage.bpy.ops.screen.animation_cancel(restore_frame=False))
+    stage.in_window(stage.bpy.ops.screen.animation_play)
+    stage.undo.append(lambda: stage.in_window(stage.bpy.ops.screen.animation_cancel, restore_frame=False))
     yield from _begin(stage)
     yield from _end(stage)
 

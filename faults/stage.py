@@ -269,6 +269,21 @@ class Stage:
                 self._longest_call = max(self._longest_call, time.perf_counter() - begin)
         return result
 
+    def in_window(self, operator: Any, **properties: Any) -> None:
+        """Call an operator of Blender's own that needs a window; nothing if it cannot be called now."""
+        with self.bpy.context.temp_override(window=self.bpy.context.window_manager.windows[0]):
+            if operator.poll():
+                operator(**properties)
+
+    def usual_pulse(self) -> Moves:
+        """Have the window drawn again and again for a second; how long that alone holds it is `pulse.longest`."""
+        self.pulse.begin()
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            for area in self.bpy.context.window_manager.windows[0].screen.areas:
+                area.tag_redraw()
+            yield
+
     def generate(self, script: str = DESCRIBED, **properties: Any) -> set[str]:
         """Press Generate, and do not wait."""
         return self.attempt(self.bpy.ops.facescript.generate, script=script, **properties)
