@@ -19,10 +19,11 @@ def saved(path: Path) -> Iterator[TextIO]:
 
     Raises FacescriptError (`no_file`) if it cannot be written.
     """
-    # What a link leads to, not the link, is replaced.
-    target = path.resolve() if path.is_symlink() else path
-    partial = target.with_name(target.name + ".partial")
+    partial: Path | None = None
     try:
+        # What a link leads to, not the link, is replaced.
+        target = path.resolve() if path.is_symlink() else path
+        partial = target.with_name(target.name + ".partial")
         with partial.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream
             stream.flush()
@@ -30,11 +31,12 @@ def saved(path: Path) -> Iterator[TextIO]:
         if target.exists():
             shutil.copymode(target, partial)
         os.replace(partial, target)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise FacescriptError("no_file", f"Cannot write {path}: {error.strerror}.", "Choose another folder.") from error
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
+    except BaseException as error:
+        with suppress(OSError, ValueError):
+            if partial is not None:
+                partial.unlink()
+        # ValueError: a name that no file can have.
+        if isinstance(error, OSError) or (isinstance(error, ValueError) and "\0" in str(path)):
+            why = getattr(error, "strerror", None) or error
+            raise FacescriptError("no_file", f"Cannot write {path}: {why}.", "Choose another folder.") from error
         raise

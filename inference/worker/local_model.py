@@ -46,20 +46,23 @@ class LocalModel:
         """Token ids of a conversation in the model's own chat form, up to where its answer begins.
 
         Control tokens are the form's alone: those that stand in the messages are read as text. Raises FacescriptError
-        (`bad_model`) for a form that does not end, or makes gigabytes.
+        (`bad_model`) for a form that does not end, makes gigabytes, or reaches for what it may not.
         """
-        from jinja2 import TemplateError
-
         if not self._form_tried:
             _try_chat_form(self.tokenizer.get_chat_template(), self.folder)
             self._form_tried = True
+        # A form may raise anything: it is the model's own code, in a sandbox.
         try:
             return self._chat_tokens(messages)
-        except TemplateError:
+        except Exception:
             # Some models' form knows no system turn: what it says then opens the first question.
             system, question, *rest = messages
             first = {"role": "user", "content": f"{system['content']}\n\n{question['content']}"}
+        try:
             return self._chat_tokens([first, *rest])
+        except Exception as error:
+            what = f"The chat template of the model in {self.folder} cannot be used ({type(error).__name__})."
+            raise FacescriptError("bad_model", what, "Choose another model.") from error
 
     def _chat_tokens(self, messages: list[dict[str, str]]) -> list[int]:
         found = self.tokenizer.apply_chat_template(

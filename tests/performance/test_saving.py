@@ -65,3 +65,10 @@ def test_what_a_link_leads_to_is_replaced(older: Path) -> None:
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(FacescriptError, match="Cannot write"), saved(tmp_path / "none" / "a.csv"):
         pass
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_said(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FacescriptError, match="Cannot write"), saved(tmp_path / name):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -166,6 +166,8 @@ def test_a_missing_file_is_noticed_even_if_the_manifest_has_no_digest(folder: Pa
 
 def test_a_name_that_no_file_can_have_is_refused(folder: Path) -> None:
     change(folder, lambda found: found["files"].update({"a\0b": ""}))
+    assert "a NUL" in refused(folder)
+    change(folder, lambda found: (found["files"].pop("a\0b"), found["files"].update({"x" * 300: ""})))
     assert "missing" in refused(folder)
 
 

@@ -338,3 +338,18 @@ def test_control_tokens_in_what_the_user_typed_are_text(models: Path) -> None:
     assert typed in tokenizer.decode(found)
     assert not special & set(local.tokens(typed))
     assert not special & set(slots.reading(tokenizer, typed, typed, [typed]).ids)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("form", ["{{ messages.__class__.__mro__ }}", "{{ raise_exception('no') }}", "{% if"])
+def test_a_form_that_cannot_be_used_is_the_models_fault(models: Path, form: str) -> None:
+    from facescript.inference.worker.local_model import LocalModel
+    from transformers import AutoTokenizer
+
+    folder = models / "smollm2-135m-instruct"
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer.chat_template = form
+    asked = [{"role": role, "content": "x"} for role in ("system", "user")]
+    with pytest.raises(FacescriptError, match=r"The chat template of the model in .* cannot be used") as caught:
+        LocalModel(None, tokenizer, "fp32", folder).chat_tokens(asked)
+    assert caught.value.code == "bad_model"
