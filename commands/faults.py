@@ -120,8 +120,10 @@ def gathered(folders: list[Path]) -> list[Outcome]:
             for line in path.read_text(encoding="utf-8").splitlines():
                 entry = json.loads(line)
                 if "begin" in entry:
-                    died = entry["begin"]
-                    found[died] = Outcome(died, "", "", misses=["Blender ended or froze"])
+                    begun = entry["begin"]
+                    found[begun] = Outcome(
+                        begun, "", "", misses=["it did not end: Blender did, or it froze, or the run did"]
+                    )
                 else:
                     found[entry["name"]] = Outcome(**entry)
     outcomes = [found.get(one.name) or _not_tried(one, "not in this run") for one in table()]

@@ -61,12 +61,14 @@ def _summary(outcomes: Sequence[Outcome], seconds: float, runs: int) -> str:
     blenders = sorted({outcome.blender for outcome in tried if outcome.blender})
     skipped = len(outcomes) - len(tried)
     where = f"{_machine()}, Blender {' and '.join(blenders)}"
-    length = f"{seconds / 60:.0f} minutes" if runs == 1 else f"{runs} runs; of a fault in several, the last"
+    length = f"in one run of {seconds / 60:.0f} minutes" if runs == 1 else f"gathered from {runs} runs"
     lines = [
         f"{time.strftime('%Y-%m-%d %H:%M')}, {where}, {length}:",
         f"**{len(tried)} faults were tried, {missed} of them with a miss; {lost} changed a key that they should not",
         f"have; the longest time that a window was held is {longest:.2f} s.**",
     ]
+    if runs > 1:
+        lines.append("Where a fault was tried again, mostly because of a miss, only the last time is told here.")
     if hasattr(os, "getloadavg"):
         lines.append(
             f"The machine's load in the last quarter of an hour was {os.getloadavg()[2]:.1f}: times depend on it."
