@@ -181,9 +181,11 @@ def begin_at(at: Desk, shelf: Any, kept: list[Store], name: str = "") -> None:
 
 def _claim(shelf: Any) -> None:
     """Give a face that was duplicated keys of its own: its takes wait in the actions of the original's until then."""
+    # Blender's stubs do not know its properties.
+    objects: Any = bpy.data.objects
     others = {
         key.action
-        for obj in bpy.data.objects
+        for obj in objects
         if obj != shelf.id_data
         for row in obj.facescript_takes.rows
         for key in row.keys
