@@ -158,9 +158,9 @@ def edit_script(user: User) -> None:
 operators(2.5, "clear")
 operators(3, "set_emotion", needs="face", emotion="Joy")
 
-# --- takes
+# --- takes, which become copies where a face was duplicated with them
 
-operators(4, "new_take flip_take", needs="face")
+operators(4, "new_take flip_take", Effect.COPIED, needs="face")
 operators(5, "duplicate_take", Effect.COPIED, needs="face")
 
 
@@ -172,14 +172,14 @@ def _any_take(user: User) -> Any:
     return takes
 
 
-@action(7, Effect.KEPT, "face")
+@action(7, Effect.COPIED, "face")
 def show_take(user: User) -> None:
     """Show one of the takes."""
     _any_take(user)
     user.call("show_take")
 
 
-@action(5, Effect.KEPT, "face")
+@action(5, Effect.COPIED, "face")
 def delete_take(user: User) -> None:
     """Delete one of the takes, and with it keys of its own."""
     takes = _any_take(user)
@@ -191,7 +191,7 @@ def delete_take(user: User) -> None:
     user.call("delete_take")
 
 
-@action(4, Effect.KEPT, "beats")
+@action(4, Effect.COPIED, "beats")
 def append_take(user: User) -> None:
     """Add a take's beats to those that are shown."""
     if len(user.face.beats) < 20:
@@ -199,14 +199,14 @@ def append_take(user: User) -> None:
         user.call("append_take")
 
 
-@action(3, Effect.KEPT, "face")
+@action(3, Effect.COPIED, "face")
 def place_on_nla(user: User) -> None:
     """Make a take strips."""
     _any_take(user)
     user.call("place_on_nla")
 
 
-@action(5, Effect.KEPT, "face")
+@action(5, Effect.COPIED, "face")
 def edit_take_again(user: User) -> None:
     """Have a take's keys back from its strips."""
     takes = _any_take(user)
