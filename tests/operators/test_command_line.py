@@ -67,7 +67,7 @@ def test_every_picture_is_rendered(run: Run, shot: Path, tmp_path: Path, capsys:
         (("generate", "-o", "{folder}/x.blend"), 2, "--script --script-file --lines is required"),
         (("generate", "--script", "Hi.", "-o", "{folder}/x.mp4"), 2, "has to end with .blend or .jsonl or .csv"),
         (("generate", "--script", "Hi.", "-o", "{folder}/no/x.blend"), 1, "There is no folder {folder}/no."),
-        (("generate", "--script-file", "{folder}/no.txt", "-o", "{folder}/x.blend"), 1, "no.txt: No such file or directory"),
+        (("generate", "--script-file", "{folder}/no.txt", "-o", "{folder}/x.blend"), 1, "no.txt: No such file or"),
         (("generate", "--script", "Hi.", "--seed", "-1", "-o", "{folder}/x.blend"), 2, "argument --seed"),
         (("generate", "--script", "Hi.", "--backend", "local", "-o", "{folder}/x.blend"), 2, "needs --model"),
         (("generate", "--lines", "{folder}/two.jsonl", "-o", "{folder}/x.blend"), 1, "holds 2 lines"),
