@@ -184,11 +184,7 @@ def _claim(shelf: Any) -> None:
     # Blender's stubs do not know its properties.
     objects: Any = bpy.data.objects
     others = {
-        key.action
-        for obj in objects
-        if obj != shelf.id_data
-        for row in obj.facescript_takes.rows
-        for key in row.keys
+        key.action for obj in objects if obj != shelf.id_data for row in obj.facescript_takes.rows for key in row.keys
     }
     for row in shelf.rows:
         for key in row.keys:
