@@ -23,6 +23,8 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
     def draw(self, context: bpy.types.Context) -> None:
         layout, width = self.layout, context.region.width
         layout.use_property_split = True
+        # Above all: where Set Up and the test of a server are, it may be out of sight.
+        draw_error(layout, width)
         box = layout.box()
         box.label(text="Runtime: a private Python environment on this machine")
         self._draw_runtime(context, box, width)
@@ -79,7 +81,6 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
             row.operator("facescript.remove_runtime", text="Remove", icon="TRASH")
         else:
             draw_setup(box, width, state.sentence)
-        draw_error(box, width)
 
 
 CLASSES = (FACESCRIPT_AP_preferences,)
