@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..performance import Beat, Brief, FacescriptError, Keyframe, Performance
 from ..performance.model import MAX_KEYFRAMES
-from . import deaths, mishaps, protocol, update
+from . import broken_pipes, deaths, mishaps, protocol, update
 from .options import ModelOptions
 from .protocol import Alive, BeatFound, Cancelled, Done, Event, Failed, KeyframeMade, Ready, Request
 from .pulse import Pulse
@@ -210,6 +210,7 @@ class WorkerClient:
                 return
 
     def _write_requests(self) -> None:
+        broken_pipes.outlive()
         stream = self._process.stdin
         assert stream
         # If it has died, the thread that reads events says so.

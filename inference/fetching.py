@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..performance.errors import FacescriptError
+from . import broken_pipes
 from .child_process import Cancelled, never
 from .package_index import ACCEPT, Link, PipSettings, certificates
 
@@ -268,6 +269,7 @@ class _Answer:
                 return news
 
     def _run(self, read: Any) -> None:
+        broken_pipes.outlive()
         try:
             read(self._stop, self._put)
             self._put(None)

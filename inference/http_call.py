@@ -17,6 +17,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 
 from ..performance import FacescriptError
+from . import broken_pipes
 from .addresses import Address
 from .exchange import GLANCE, TELLING, Limits, Passing, Reply
 
@@ -60,6 +61,7 @@ class Call:
         self._adapter.close()
 
     def _run(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
+        broken_pipes.outlive()
         try:
             self._found.put(self._ask(method, url, body, headers))
         except Exception as error:

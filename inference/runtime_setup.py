@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..performance.errors import FacescriptError
 from ..performance.parsing import is_whole
+from . import broken_pipes
 from .child_process import Cancelled, never
 from .runtime import (
     MODEL_LOCK,
@@ -313,6 +314,7 @@ class SetupJob:
         self._thread.join(timeout)
 
     def _run(self, work: Callable[[Cancelled], Iterator[SetupEvent]]) -> None:
+        broken_pipes.outlive()
         try:
             for event in work(self._cancel.is_set):
                 self._events.put(event)

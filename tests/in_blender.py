@@ -8,12 +8,16 @@ it lie in the folders that FACESCRIPT_PACKAGES names.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 # At the end: what the Blender itself brings goes first.
 sys.path += [folder for folder in os.environ["FACESCRIPT_PACKAGES"].split(os.pathsep) if folder]
 
 import pytest
+
+# The tests' own servers write to connections that are gone, which must not end the Blender that they run in.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
 
 arguments = sys.argv[sys.argv.index("--") + 1 :]
 status = int(pytest.main(arguments))
