@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import bpy
@@ -322,9 +322,14 @@ def _conflict(block: Any, what: str, remedy: str) -> FacescriptError:
 def _carry_out(target: Target, layouts: list[_Layout], take: Take) -> None:
     """Put the new layer on, then take an old one off; if that fails, what is new goes again."""
     old = [(block, find_track(block), life_records.load(block)) for block in datablocks(target)]
+    tracks = {block.as_pointer(): track for block, track, _ in old if track is not None and _alone(track)}
     with ExitStack() as undo:
         for layout in layouts:
-            _put_on(layout, take, undo)
+            track = tracks.get(layout.datablock.as_pointer())
+            if track is not None:
+                _lay_anew(layout, take, track, undo)
+            else:
+                _put_on(layout, take, undo)
         undo.pop_all()
     new = {layout.datablock.as_pointer(): layout.before for layout in layouts}
     for block, track, record in old:
@@ -333,11 +338,71 @@ def _carry_out(target: Target, layouts: list[_Layout], take: Take) -> None:
         before = new.get(block.as_pointer())
         if before is None:
             _take_off(block)
-        else:
+            continue
+        if block.as_pointer() not in tracks:
             _discard(block, track)
             track = find_track(block)
             track.name, track.strips[0].name, life_records.actions(track)[0].name = NAME, NAME, _title(block)
-            _put_back(block, {a: value for a, value in record.before.items() if a not in before})
+        _put_back(block, {a: value for a, value in record.before.items() if a not in before})
+
+
+def _alone(track: Any) -> bool:
+    """Whether a track of the layer's is as it was made, and nothing else plays its action."""
+    gone = life_records.actions(track)
+    return len(track.strips) == len(gone) == 1 and gone[0].users - int(gone[0].use_fake_user) == 1
+
+
+def _lay_anew(layout: _Layout, take: Take, track: Any, undo: ExitStack) -> None:
+    """Change a layer in place.
+
+    What follows an edit by hand makes no step of undo of its own. Undo keeps datablocks that were the same in the step
+    before; if one of these had a strip with an action that was made since, its action would be gone.
+    """
+    block, action = layout.datablock, life_records.actions(track)[0]
+    place, record, animation = (
+        api.place_of(action),
+        life_records.load(block) or LifeRecord(),
+        layout.datablock.animation_data,
+    )
+    before = [
+        (c.data_path, c.array_index, c.group.name if c.group else "", api.read_keys(c)) for c in api.fcurves(place)
+    ]
+    undo.callback(_strip_anew, track, int(track.strips[0].frame_start), place)
+    undo.callback(_fill, place, before)
+    undo.callback(life_records.save, action, record)
+    undo.callback(setattr, track, "mute", track.mute)
+    undo.callback(setattr, animation, "action_blend_type", animation.action_blend_type)
+    _fill(place, _rows(layout))
+    life_records.save(action, replace(record, take=take, default=_default(), before=layout.before))
+    _strip_anew(track, min(int(curve.frames[0]) for _, curve in layout.curves.values()), place)
+    track.mute = False
+    animation.action_blend_type = "COMBINE"
+    block.update_tag()
+
+
+def _rows(layout: _Layout) -> list[tuple[str, int, str, keys.Keys]]:
+    """A layout's F-curves: (path, index, group, keys)."""
+    codes = planning.enum_codes()
+    return [
+        (path, index, group, keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, codes))
+        for (path, index), (group, c) in layout.curves.items()
+    ]
+
+
+def _fill(place: api.Place, rows: list[tuple[str, int, str, keys.Keys]]) -> None:
+    """Have a layer's action hold these F-curves alone: (path, index, group, keys)."""
+    api.remove_fcurves(place, list(api.fcurves(place)))
+    for path, index, group, made in rows:
+        api.write_keys(api.make_fcurve(place, path, index, group), made)
+
+
+def _strip_anew(track: Any, start: int, place: api.Place) -> None:
+    """Have a layer's track play its action from a frame on, all of it."""
+    for strip in list(track.strips):
+        track.strips.remove(strip)
+    strip = api.new_strip(track, NAME, start, place)
+    # Held on both sides: where a strip ends, Blender would leave its properties as they last were.
+    strip.blend_type, strip.extrapolation = "COMBINE", "HOLD"
 
 
 def _title(block: Any) -> str:
@@ -353,10 +418,7 @@ def _put_on(layout: _Layout, take: Take, undo: ExitStack) -> None:
         blend, made = old.blend, old.made
     place = api.new_action(_title(block), block)
     undo.callback(bpy.data.actions.remove, place.action)
-    codes = planning.enum_codes()
-    for (path, index), (group, c) in layout.curves.items():
-        rows = keys.new_keys(c.frames, c.values, c.left, c.right, c.interpolation, codes)
-        api.write_keys(api.make_fcurve(place, path, index, group), rows)
+    _fill(place, _rows(layout))
     life_records.save(place.action, LifeRecord(take, blend, made, _default(), layout.before))
     if animation is None:
         undo.callback(block.animation_data_clear)
@@ -364,10 +426,7 @@ def _put_on(layout: _Layout, take: Take, undo: ExitStack) -> None:
     track = animation.nla_tracks.new()
     undo.callback(animation.nla_tracks.remove, track)
     track.name = NAME
-    start = min(int(curve.frames[0]) for _, curve in layout.curves.values())
-    strip = api.new_strip(track, NAME, start, place)
-    # Held on both sides: where a strip ends, Blender would leave its properties as they last were.
-    strip.blend_type, strip.extrapolation = "COMBINE", "HOLD"
+    _strip_anew(track, min(int(curve.frames[0]) for _, curve in layout.curves.values()), place)
     undo.callback(setattr, animation, "action_blend_type", animation.action_blend_type)
     animation.action_blend_type = "COMBINE"
     block.update_tag()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -333,24 +334,40 @@ def test_a_failure_halfway_leaves_everything_as_it_was(monkeypatch: pytest.Monke
     target = find_target(obj)
     timeline.write(target, STORY, fps=24.0)
     before = dump()
-    put_on, calls = life_layer._put_on, []
+    calls = []
 
-    def failing(*given: Any) -> None:
-        put_on(*given)
-        calls.append(given)
-        if len(calls) in (2, 5):
-            raise RuntimeError("no memory")
+    def failing(work: Callable[..., None]) -> Callable[..., None]:
+        def fail(*given: Any) -> None:
+            work(*given)
+            calls.append(given)
+            if len(calls) in (2, 6):
+                raise RuntimeError("no memory")
 
-    monkeypatch.setattr(life_layer, "_put_on", failing)
+        return fail
+
+    for name in ("_put_on", "_lay_anew"):
+        monkeypatch.setattr(life_layer, name, failing(getattr(life_layer, name)))
     with pytest.raises(RuntimeError):
         life_layer.add(target, start=START, end=END, seed=1)
     assert dump() == before
-    # Nor is a layer lost that was there: calls 3 and 4 lay one, 5 fails to replace it.
+    # Nor is a layer lost that was there: calls 3 and 4 lay one, 6 fails to change it.
     life_layer.add(target, start=START, end=END, seed=1)
     laid = dump()
     with pytest.raises(RuntimeError):
         life_layer.add(target, start=START, end=END, seed=2)
     assert dump() == laid
+
+
+def test_a_layer_that_follows_keeps_its_actions() -> None:
+    obj, _ = boned("QUATERNION")
+    target = find_target(obj)
+    timeline.write(target, STORY, fps=24.0)
+    life_layer.add(target, start=START, end=END, seed=1)
+    # Undo takes away what was made since its last step, and keeps what points to it.
+    before = {action.session_uid for action in bpy.data.actions}
+    timeline.write(target, STORY, start_frame=9, fps=24.0)
+    life_layer.refresh(target)
+    assert {action.session_uid for action in bpy.data.actions} == before
 
 
 def test_too_few_frames_and_a_face_without_eyes_are_told() -> None:
