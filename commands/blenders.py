@@ -28,7 +28,15 @@ _HYPOTHESIS = ("hypothesis==6.170.15", "sortedcontainers==2.4.0")
 _ITS_PACKAGES = "/venv/lib/python3.13/site-packages"
 
 # Tests that no Blender takes part in: of what runs in the runtime's Python, and of the project's own commands.
-APART = ("tests/training", "tests/inference/worker", "tests/commands", "tests/gui", "tests/faults", "tests/soak")
+APART = (
+    "tests/training",
+    "tests/inference/worker",
+    "tests/inference/test_interruptions.py",
+    "tests/commands",
+    "tests/gui",
+    "tests/faults",
+    "tests/soak",
+)
 
 
 @dataclass(frozen=True)

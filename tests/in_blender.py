@@ -13,6 +13,8 @@ import sys
 
 # At the end: what the Blender itself brings goes first.
 sys.path += [folder for folder in os.environ["FACESCRIPT_PACKAGES"].split(os.pathsep) if folder]
+# For the processes that tests start with this Python.
+os.environ["PYTHONPATH"] = os.environ["FACESCRIPT_PACKAGES"]
 
 import pytest
 

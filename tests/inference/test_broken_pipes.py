@@ -11,7 +11,11 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGPIPE")
 
-AS_IN_BLENDER = "import signal, sys, time; signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+AS_IN_BLENDER = """
+import signal, sys, time
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPIPE})
+"""
 # A worker that lives and does not read: what is sent to it goes to nobody.
 DEAF = "import os, time; os.close(0); print(end='', flush=True); time.sleep(30)"
 TALK = f"""
