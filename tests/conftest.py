@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Before anything imports bpy: tests never see, nor change, the user's own preferences and extensions. A Blender that is
 # running already was started with such a folder.
@@ -18,8 +18,10 @@ if "bpy" not in sys.modules:
     os.environ["BLENDER_USER_RESOURCES"] = _USER_FOLDER.name
 
 # The same examples in every run, so that a change is what turns a test red; `--hypothesis-profile search` tries others.
-settings.register_profile("same", derandomize=True)
-settings.register_profile("search", derandomize=False)
+# Nor does a busy machine: nothing of time is judged.
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **_PATIENT)
+settings.register_profile("search", derandomize=False, **_PATIENT)
 settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parent.parent
