@@ -336,6 +336,9 @@ def blender_has_no_console(stage: Stage) -> Moves:
 @fault("interrupted")
 def interrupted_from_the_console(stage: Stage) -> Moves:
     """Control C in the terminal of a Blender whose script waits for Generate."""
+    # Where the whole run was started in the background, the shell has turned Control C off for it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    stage.undo.append(lambda: signal.signal(signal.SIGINT, before))
     stage.act("Sleeps")
     killer = subprocess.Popen(["sh", "-c", f"sleep 1.5; kill -INT {os.getpid()}"], start_new_session=True)
     try:

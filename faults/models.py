@@ -335,7 +335,8 @@ def _spoil_shipped(stage: Stage, name: str, spoil: Callable[[bytes], bytes]) -> 
     yield from stage.rest()
 
 
-@fault("bad_adapter", "bad_install", "bad_model")
+# A new worker reads the adapter, after torch.
+@fault("bad_adapter", "bad_install", "bad_model", within=60.0)
 def shipped_adapter_has_one_bit_wrong(stage: Stage) -> Moves:
     """One bit in the middle of the extension's own adapter is another."""
 
@@ -346,7 +347,8 @@ def shipped_adapter_has_one_bit_wrong(stage: Stage) -> Moves:
     yield from _spoil_shipped(stage, "poser_slots.safetensors", flip)
 
 
-@fault("bad_adapter", "bad_install", "bad_model")
+# A new worker reads the adapter, after torch.
+@fault("bad_adapter", "bad_install", "bad_model", within=60.0)
 def shipped_adapter_is_empty(stage: Stage) -> Moves:
     """A file of the extension's own adapter has no bytes, as a full disk leaves it."""
     yield from _spoil_shipped(stage, "planner_slots.safetensors", lambda data: b"")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .fault import REFUSED, THEMES, Outcome
 
+_ROOT = Path(__file__).resolve().parent.parent
+
 _INTRODUCTION = """# Faults
 
 What goes wrong around Facescript, tried for real: each of these was injected into the built zip, installed in a
@@ -106,8 +108,14 @@ def _row(outcome: Outcome) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def without_places(text: str) -> str:
+    """Text without the places of this machine: the folder of each fault, and the checkout."""
+    themes = "|".join((*THEMES, "window", "all"))
+    text = re.sub(rf"(?:/[\w.-]+)+/(?:{themes})/\d+(?=/)", "…", text)
+    return text.replace(str(_ROOT), "…")
+
+
 def _plain(text: str) -> str:
-    """Text that cannot break a table, without the names of scratch folders."""
-    text = re.sub(r"(/[\w.-]*)*/facescript-faults-\w+/[^ :,;'\")]*", "…", text)
-    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """Text that cannot break a table."""
+    text = " ".join(without_places(text).split()).replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= 400 else text[:400] + " …"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from facescript.commands import faults as command
@@ -73,6 +72,14 @@ def test_the_page_tells_misses_and_what_was_not_tried() -> None:
     assert "| three | A disk. | *not tried: a disk cannot be mounted here* | | | | |" in text.splitlines()
 
 
-def test_folders_of_the_run_are_not_on_the_page(tmp_path: Path) -> None:
-    outcome = Outcome("one", "disk", "It.", message="Cannot write /tmp/facescript-faults-ab12/disk/0/x y.png: full.")
-    assert "facescript-faults-ab12" not in page.written([outcome], 1.0)
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Cannot write /tmp/faults-ab12/disk/0/5 x y/z.png: full.", "Cannot write …/5 x y/z.png: full."),
+        (f"{command.ROOT}/.venv/bin/python: gone.", "…/.venv/bin/python: gone."),
+        ("There is no folder /usr/lib/disk.", "There is no folder /usr/lib/disk."),
+    ],
+)
+def test_places_of_this_machine_are_not_on_the_page(said: str, shown: str) -> None:
+    text = page.written([Outcome("one", "disk", "It.", code="no_file", message=said)], 1.0)
+    assert f"`no_file` {shown}" in text
