@@ -8,6 +8,7 @@ No step of undo is made of it: what follows is decided by what was changed, so u
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import bpy
@@ -15,21 +16,42 @@ from bpy.app.handlers import persistent
 
 from ..performance import FacescriptError
 from ..rig_mapping import hand_edits, timeline
-from ..rig_mapping.steps import Slices, Steps
-from . import desk, faces
+from ..rig_mapping.steps import Slices, Steps, finish
+from . import desk, faces, markers
 from .held import Held
 from .session import SLICE, dragging, redraw, session, told
+
+Rows = tuple[tuple[Any, ...], ...]
 
 # Seconds between two looks: what was dragged has come along when the hand has left the mouse.
 _REST = 0.3
 
+# What a row of the list is kept by, and how many lists are kept: as many as there are steps of undo by default, twice.
+_FIELDS = tuple(
+    "key frame written_frame time text posed pose strength written_strength regions written_regions locked by_hand "
+    "marker take".split()
+)
+_LISTS = 64
+
 
 class Follower:
-    """What was last seen of the active face."""
+    """What was last seen of the active face, and the lists that were seen at rest with its keys.
+
+    Undo brings back the datablocks that differ from one step to the other, and keeps the others as they stand: after
+    keys were dragged and followed, it brings back the keys, and neither list nor markers. The list that was there with
+    just these keys is put back then.
+    """
 
     def __init__(self) -> None:
         self._seen: tuple[Any, ...] = ()
         self._settled: tuple[Any, ...] = ()
+        self._lists: dict[tuple[int, bytes], list[Rows]] = {}
+        self.travelled = False
+
+    def forget(self) -> None:
+        """Another file: nothing is known of it."""
+        self._lists.clear()
+        self.travelled = False
 
     def look(self) -> float:
         """Follow if something has changed, and is at rest since the last look; seconds until the next look."""
@@ -53,8 +75,13 @@ class Follower:
             face = faces.settings_of(found.target)
             if not face.beats:
                 return
+            if self.travelled:
+                self.travelled = False
+                self._bring_back(found.target, face, scene)
             now = _look_of(found.target, face, scene)
             at_rest, self._seen = now == self._seen, now
+            if at_rest and now == self._settled:
+                self._keep(face, now[-1])
             if at_rest and now != self._settled:
                 self._settled = now
                 held = Held(found.target, scene)
@@ -62,6 +89,43 @@ class Follower:
         except FacescriptError as error:
             session().fail(error)
             redraw()
+
+    def keep(self) -> None:
+        """Before undo or redo: remember the list as it is now, if nothing of it is still to be followed."""
+        found = faces.remembered(bpy.context)
+        if session().following is not None or found is None or found.target is None:
+            return
+        with suppress(FacescriptError):
+            face = faces.settings_of(found.target)
+            if face.beats:
+                self._keep(face, hand_edits.fingerprint(found.target))
+
+    def _keep(self, face: Any, keys: bytes) -> None:
+        """Remember the list that goes with these keys."""
+        place, rows = (face.id_data.session_uid, keys), _rows(face)
+        kept = self._lists.pop(place, [])
+        if rows in kept:
+            kept.remove(rows)
+        # The last is the one that was looked at last.
+        self._lists[place] = [*kept, rows][-_LISTS:]
+        while len(self._lists) > _LISTS:
+            del self._lists[next(iter(self._lists))]
+
+    def _bring_back(self, target: Any, face: Any, scene: bpy.types.Scene) -> None:
+        """After undo or redo: have the list be one that was there with these keys."""
+        kept = self._lists.get((face.id_data.session_uid, hand_edits.fingerprint(target)), [])
+        if not kept or _rows(face) in kept:
+            return
+        with session().quiet():
+            finish(markers.remove(scene, [row.marker for row in face.beats]))
+            face.beats.clear()
+            for values in kept[-1]:
+                row = face.beats.add()
+                for name, value in zip(_FIELDS, values, strict=True):
+                    setattr(row, name, value)
+            face.active_beat = min(face.active_beat, max(0, len(face.beats) - 1))
+            if face.show_markers:
+                finish(markers.place(scene, lambda: face.beats))
 
     def _go_on(self, steps: Slices[bool]) -> None:
         try:
@@ -78,6 +142,15 @@ def _following(held: Held) -> Steps[bool]:
     yield from desk.read_steps(held.find()[0])
     face, scene = held.find()
     return (yield from desk.follow_steps(desk.Desk.of(held.target, face, scene)))
+
+
+def _rows(face: Any) -> Rows:
+    """A face's list, as something that can be compared and put back."""
+    found = []
+    for row in face.beats:
+        values = (getattr(row, name) for name in _FIELDS)
+        found.append(tuple(v if isinstance(v, (str, int, float)) else tuple(v) for v in values))
+    return tuple(found)
 
 
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:
@@ -109,15 +182,44 @@ def _before_saving(*_: Any) -> None:
             desk.rewrite(obj)
 
 
+@persistent  # type: ignore[untyped-decorator]
+def _before_undo(*_: Any) -> None:
+    _follower.keep()
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _after_undo(*_: Any) -> None:
+    _follower.travelled = True
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _after_loading(*_: Any) -> None:
+    _follower.forget()
+
+
+def _handlers() -> tuple[tuple[Any, Any], ...]:
+    handlers = bpy.app.handlers
+    return (
+        (handlers.save_pre, _before_saving),
+        (handlers.undo_pre, _before_undo),
+        (handlers.redo_pre, _before_undo),
+        (handlers.undo_post, _after_undo),
+        (handlers.redo_post, _after_undo),
+        (handlers.load_post, _after_loading),
+    )
+
+
 def register() -> None:
     """Begin to look."""
-    bpy.app.handlers.save_pre.append(_before_saving)
+    for listed, handler in _handlers():
+        listed.append(handler)
     if not bpy.app.background:
         bpy.app.timers.register(_tick, first_interval=_REST, persistent=True)
 
 
 def unregister() -> None:
     """Undo `register`."""
-    bpy.app.handlers.save_pre.remove(_before_saving)
+    for listed, handler in _handlers():
+        listed.remove(handler)
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
