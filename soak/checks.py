@@ -21,6 +21,8 @@ bpy: Any = module
 
 # The console's lines that are no report of something that is said in words.
 _WRONG = re.compile(r"Traceback|Exception|Error|SIGSEGV|assert", re.IGNORECASE)
+# What drivers of graphics say on machines without a graphics card.
+_NOISE = ("EGL Error",)
 # More pipes than a worker's input, output and errors are none of its client's.
 _PIPES = 4
 # Megabytes a thousand steps, over the latter half of what was seen, and the steps before which memory is not judged.
@@ -37,7 +39,7 @@ class Console:
         """Raise Broken for a line that tells of an error nobody put in words."""
         text = self._stream.read()
         for line in text.splitlines():
-            if _WRONG.search(line) and not any(part in line for part in user.allowed):
+            if _WRONG.search(line) and not any(part in line for part in (*_NOISE, *user.allowed)):
                 raise Broken(f"the console says:\n{text[-3000:]}")
         del user.allowed[:-200]
 
@@ -101,6 +103,7 @@ def check_file(user: User) -> None:
 
 
 def _problems(user: User) -> Iterator[str]:
+    yield from dangling()
     for action in bpy.data.actions:
         for curve in state.fcurves(action):
             yield from _curve_problems(action, curve)
@@ -112,6 +115,19 @@ def _problems(user: User) -> Iterator[str]:
         yield from _marker_problems(user)
     if left := extension.unfollowed():
         yield f"list, markers and keys do not agree at rest: {left}"
+
+
+def dangling() -> Iterator[str]:
+    """Undo that keeps a datablock, but not what it points to, ends in a crash some time later."""
+    there = {action.as_pointer() for action in bpy.data.actions}
+    for block in (*bpy.data.objects, *bpy.data.shape_keys):
+        animation = block.animation_data
+        if animation is None:
+            continue
+        used = {f"strip of {track.name!r}": strip.action for track in animation.nla_tracks for strip in track.strips}
+        for what, action in (used | {"own action": animation.action}).items():
+            if action is not None and action.as_pointer() not in there:
+                yield f"{block.name} ({block.id_type}) has an action that is gone: {what}"
 
 
 def _curve_problems(action: Any, curve: Any) -> Iterator[str]:

@@ -161,6 +161,17 @@ def plot(user: User) -> None:
     user.call("plot", filepath=str(user.folder / "plot.png"))
 
 
+@action(0.4, Effect.KEPT, "beats")
+def pictures(user: User) -> None:
+    """Make a small contact sheet, or a small movie, of a few beats."""
+    if len(user.face.beats) > 6 or user.face.beats[-1].frame - user.face.beats[0].frame > 100:
+        return
+    if user.rng.random() < 0.6:
+        user.call("contact_sheet", filepath=str(user.folder / "sheet.png"), size=64)
+    else:
+        user.call("preview", filepath=str(user.folder / "movie.mp4"), size=64, step=8, play=False)
+
+
 @contextmanager
 def _full(folder: Path) -> Iterator[None]:
     """The folder of a small disk without any room."""

@@ -63,6 +63,7 @@ class Journal:
     def begin(self, step: str) -> None:
         """What is about to be done."""
         self._stream.write(step)
+        self._stream.flush()
 
     def end(self, user: User) -> None:
         """What was done."""

@@ -191,7 +191,10 @@ def interrupt(user: User) -> Work:
     user.tell(meanwhile.__name__.strip("_"))
     meanwhile(user)
     yield
-    yield from _wait(user)
     if bpy.context.mode != "OBJECT":
+        # The answer waits for that.
+        job = extension.session().job
+        yield from user.until(lambda: extension.session().job is not job or "answer is here" in extension.said(), "it")
         user.step.barrier = True
         user.blender("object.mode_set", mode="OBJECT")
+    yield from _wait(user)

@@ -7,8 +7,9 @@ from typing import Any
 
 import bpy as module
 
+from . import checks
 from .actions import action
-from .user import Effect, User, Work
+from .user import Broken, Effect, User, Work
 
 bpy: Any = module
 
@@ -30,6 +31,8 @@ def _travel(user: User, name: str, steps: int) -> Work:
         if not user.blender(name):
             user.step.barrier = True
             return
+        for problem in checks.dangling():
+            raise Broken(problem)
         user.at += 1 if steps > 0 else -1
         if user.rng.random() < 0.3:
             yield

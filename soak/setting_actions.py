@@ -30,14 +30,16 @@ def quantization(user: User) -> None:
 
 @action(2, Effect.KEPT, "face model")
 def broken_model(user: User) -> Work:
-    """Choose a model that is not there or is none, and generate with it."""
+    """Choose a model that is not there or is none, or a server that is not there, and generate with it."""
     settings, rng = extension.preferences(), user.rng
     folder = user.folder / rng.choice(("no such model", "broken model"))
     if folder.name == "broken model":
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_bytes(rng.choice((b"{}", b"", rng.randbytes(50))))
         (folder / "model.safetensors").write_bytes(rng.randbytes(64))
-    settings.backend, settings.model_folder = "local", str(folder)
+    settings.backend, settings.model_folder = rng.choice(("local", "local", "server")), str(folder)
+    # Nothing listens at the discard port of this machine.
+    settings.server_address, settings.server_model = "http://127.0.0.1:9/v1", "none"
     try:
         if user.call("generate", script="Hello."):
             yield from user.until(lambda: not extension.busy(), "a broken model to be refused")
@@ -46,6 +48,7 @@ def broken_model(user: User) -> Work:
             user.tell(extension.said()[:80])
     finally:
         settings.backend, settings.model_folder = "embedded", ""
+        settings.server_address, settings.server_model = "", ""
 
 
 @action(2, Effect.KEPT, "face")
