@@ -12,7 +12,7 @@ import windowed
 from facescript.commands.build import build
 from facescript.commands.soak import main
 
-STEPS = int(os.environ.get("FACESCRIPT_SOAK_STEPS", "150"))
+STEPS = int(os.environ.get("FACESCRIPT_SOAK_STEPS", "100"))
 
 pytestmark = [pytest.mark.slow]
 
