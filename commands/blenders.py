@@ -35,6 +35,7 @@ APART = (
     "tests/commands",
     "tests/gui",
     "tests/faults",
+    "tests/fuzzing",
     "tests/soak",
 )
 

@@ -37,8 +37,10 @@ _PACKAGES = (
     "faults",
     "soak",
 )
+# Several runs at once share the checkout, but no cache.
+_OPTIONS = ("-q", "-p", "no:cacheprovider", "--durations=8", "--durations-min=5")
 # How many of a run's last lines are shown if it passed, and if it failed.
-_SHOWN, _SHOWN_OF_FAILED = 15, 400
+_SHOWN, _SHOWN_OF_FAILED = 25, 400
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,11 @@ _WITHOUT_WINDOWS = tuple(folder for folder in blenders.APART if folder != "tests
 
 
 def _apart(name: str, folders: Sequence[str]) -> Run:
-    return Run(name, [str(PYTHON), "-m", "pytest", "-p", "no:cacheprovider", *folders])
+    return Run(name, [str(PYTHON), "-m", "pytest", *_OPTIONS, *folders])
 
 
 def _in(blender: Blender, others: Sequence[str]) -> Run:
-    command, variables = blenders.pytest_command(blender, ["-p", "no:cacheprovider", *others])
+    command, variables = blenders.pytest_command(blender, [*_OPTIONS, *others])
     return Run(f"Blender {blender.version}", command, variables)
 
 
