@@ -118,7 +118,8 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     obj = bpy.data.objects["ARKit Face"]
     found["keys_after_redo"] = keys(obj)
     obj.facescript.active_beat = len(obj.facescript.beats) - 1
-    yield 0.7
+    # Panels that come back slide open first.
+    yield 2.0
     found["frame"] = bpy.context.scene.frame_current
     desk.picture("last_beat")
     found["pictures"] = looks()
