@@ -238,7 +238,7 @@ def test_after_bad_models_the_embedded_one_still_poses(worker: WorkerClient) -> 
         ),
         Brief(
             "",
-            "\x00\x1b[31m\u202e",
+            "\x01\x1b[31m\u202e",
             "\u05e9\u05de\u05d7\u05d4",
             beats=(Beat(0.0, "\u0645\u0631\u062d\u0628\u0627 \x07\u200f"),),
         ),
