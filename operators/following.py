@@ -27,9 +27,23 @@ Rows = tuple[tuple[Any, ...], ...]
 _REST = 0.3
 
 # What a row of the list is kept by, and how many lists are kept: as many as there are steps of undo by default, twice.
-_FIELDS = tuple(
-    "key frame written_frame time text posed pose strength written_strength regions written_regions locked by_hand "
-    "marker take".split()
+_FIELDS = (
+    "key",
+    "frame",
+    "written_frame",
+    "time",
+    "text",
+    "posed",
+    "pose",
+    "strength",
+    "written_strength",
+    "regions",
+    "written_regions",
+    "locked",
+    "by_hand",
+    "marker",
+    "take",
+)
 )
 _LISTS = 64
 
