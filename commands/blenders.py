@@ -38,7 +38,7 @@ APART = (
     "tests/fuzzing",
     "tests/soak",
 )
-# Processes that a Blender's own Python starts: Debian's Blender runs on the system's Python, which lacks what Blender of
+# Processes that a Blender's own Python starts: Debian's Blender runs on the system's Python, which lacks what that of
 # blender.org ships. They are tested with the same Python by the bpy module.
 _NOT_IN_PROGRAM = ("tests/inference/test_setup_wheels.py", "tests/inference/test_start.py")
 

@@ -44,7 +44,6 @@ _FIELDS = (
     "marker",
     "take",
 )
-)
 _LISTS = 64
 
 
