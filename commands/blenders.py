@@ -104,7 +104,8 @@ def pytest_command(blender: Blender, arguments: Sequence[str]) -> tuple[list[str
         return [str(PYTHON), "-m", "pytest", *apart, *arguments], {}
     if blender.how == "package":
         folder = str(_FOLDER / blender.version)
-        return [str(PYTHON), "-m", "pytest", *apart, *arguments], {"PYTHONPATH": folder}
+        variables = {"PYTHONPATH": folder, "FACESCRIPT_PACKAGES": folder}
+        return [str(PYTHON), str(_IN_BLENDER), "--", *apart, *arguments], variables
     places = [str(PYTHON.parent.parent / "package"), str(_FOLDER / "python3.13")]
     inside = ["--", *apart, *arguments]
     variables = {"FACESCRIPT_RUNTIME": str(runtime_for_window(RUNTIME / "window"))}

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 # Before anything imports bpy: tests never see, nor change, the user's own preferences and extensions. A Blender that is
 # running already was started with such a folder.
+_USER_FOLDER: tempfile.TemporaryDirectory[str] | None = None
 if "bpy" not in sys.modules:
     _USER_FOLDER = tempfile.TemporaryDirectory(prefix="facescript-tests-", ignore_cleanup_errors=True)
     os.environ["BLENDER_USER_RESOURCES"] = _USER_FOLDER.name
@@ -25,6 +26,12 @@ settings.register_profile("search", derandomize=False, **_PATIENT)
 settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_unconfigure() -> None:
+    """Remove the user folder, also where Python's own way out is not taken."""
+    if _USER_FOLDER is not None:
+        _USER_FOLDER.cleanup()
 
 
 @pytest.fixture(scope="session")
