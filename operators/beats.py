@@ -177,8 +177,7 @@ class FACESCRIPT_OT_lock_beats(BeatOperator, bpy.types.Operator):
 
 
 class FACESCRIPT_OT_release_beat(BeatOperator, bpy.types.Operator):
-    """Give a beat that you changed by hand back to Facescript: its pose stays, its keys are written anew, and it can
-    be generated again"""
+    """Give a beat that you changed by hand back to Facescript: its pose stays, and it can be generated again"""
 
     bl_idname = "facescript.release_beat"
     bl_label = "Release Beat"

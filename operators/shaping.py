@@ -97,8 +97,7 @@ class FACESCRIPT_OT_paste_pose(BeatOperator, bpy.types.Operator):
 
 
 class FACESCRIPT_OT_key_pose(BeatOperator, bpy.types.Operator):
-    """Make what the face stands at now, keyed or not, the pose of the beat at the current frame, or of a new one; it is
-    yours then, and locked"""
+    """Make what the face stands at now the pose of the beat at the current frame, or of a new one; it is yours then"""
 
     bl_idname = "facescript.key_pose"
     bl_label = "Key Pose as Beat"

@@ -110,7 +110,7 @@ def test_numbers_are_read_in_words() -> None:
         ('{"Keyframe_one": {}}', "Keyframe 1 has no channel."),
         ('[{"t": "soon", "pose": {"JawOpen": 0}}]', "The time 'soon' is not a number of seconds."),
         ('[{"t": 2, "pose": {"JawOpen": 0}}, {"t": 1, "pose": {"JawOpen": 0}}]', "not after the one before"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 5000 + "]" * 5000, "nested too deeply"),
     ],
 )
 def test_bad_text_says_what_and_where(text: str, words: str) -> None:
