@@ -40,7 +40,11 @@ APART = (
 )
 # Processes that a Blender's own Python starts: Debian's Blender runs on the system's Python, which lacks what that of
 # blender.org ships. They are tested with the same Python by the bpy module.
-_NOT_IN_PROGRAM = ("tests/inference/test_setup_wheels.py", "tests/inference/test_start.py")
+_NOT_IN_PROGRAM = (
+    "tests/inference/test_setup_wheels.py",
+    "tests/inference/test_start.py",
+    "tests/operators/test_server.py",
+)
 
 
 @dataclass(frozen=True)

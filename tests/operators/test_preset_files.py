@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,14 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from scenes import keys  # noqa: E402
+
+
+# Blender's own operator for presets looks for names where Python 3.13 keeps none (PEP 667); Blenders that are made for
+# that Python do it otherwise. Debian's 4.3 is not.
+saving = pytest.mark.skipif(
+    bpy.app.version < (5, 0, 0) and sys.version_info >= (3, 13),
+    reason="this Blender's own presets cannot be saved with this Python",
+)
 
 
 def listed(kind: str) -> list[str]:
@@ -34,6 +43,7 @@ def test_presets_come_with_the_extension(performed: Any) -> None:
     assert face.emotion == "Deadpan, with amusement just under it"
 
 
+@saving
 def test_a_style_is_saved_applied_and_removed(performed: Any) -> None:
     face = performed.facescript
     face.style, face.motion.attack, face.motion.own_hold, face.motion.hold = "soft", 2.0, True, 0.75
@@ -51,6 +61,7 @@ def test_a_style_is_saved_applied_and_removed(performed: Any) -> None:
     assert "My_Slow_One" not in listed("style") and not path.exists()
 
 
+@saving
 def test_an_emotion_is_saved_and_given_to_another_face(performed: Any) -> None:
     performed.facescript.emotion = 'A "quiet" joy, nearly hidden – ça va'
     assert bpy.ops.facescript.add_emotion_preset(name="Quiet") == {"FINISHED"}
