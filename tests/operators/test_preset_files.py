@@ -13,7 +13,6 @@ bpy = pytest.importorskip("bpy")
 
 from scenes import keys  # noqa: E402
 
-
 # Blender's own operator for presets looks for names where Python 3.13 keeps none (PEP 667); Blenders that are made for
 # that Python do it otherwise. Debian's 4.3 is not.
 saving = pytest.mark.skipif(
