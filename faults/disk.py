@@ -4,30 +4,13 @@
 from __future__ import annotations
 
 import resource
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from .fault import UNHARMED, Moves, fault
-from .small_disk import SmallDisk, small_disk
 from .stage import OTHER, Stage
 
 _WRITE = ("no_file", "no_disk", "no_folder", "cannot_write", "disk_full")
-
-
-def _disk(stage: Stage, size: int = 1 << 20, read_only: bool = False) -> SmallDisk | None:
-    """A small disk until the fault is over; None where there is none, and then it is said."""
-    stack = ExitStack()
-    try:
-        disk = stack.enter_context(small_disk(size, stage.folder, read_only))
-    except OSError as error:
-        stage.skip(str(error))
-        return None
-    stage.undo.append(stack.close)
-    if not disk.mounted:
-        stage.skip("a disk cannot be mounted here")
-        return None
-    return disk
 
 
 def _export(stage: Stage, operator: Any, path: Path, **given: Any) -> Moves:
@@ -48,7 +31,7 @@ def _whole_or_none(path: Path, before: bytes | None) -> None:
 @fault(*_WRITE, quick=True)
 def export_to_a_full_disk(stage: Stage) -> Moves:
     """A performance is exported to a disk without a byte left."""
-    if (disk := _disk(stage)) is not None:
+    if (disk := stage.disk()) is not None:
         disk.fill()
         path = disk.path / "performance.jsonl"
         yield from _export(stage, stage.bpy.ops.facescript.export_performance, path)
@@ -58,7 +41,7 @@ def export_to_a_full_disk(stage: Stage) -> Moves:
 @fault(*_WRITE)
 def export_over_a_file_on_a_full_disk(stage: Stage) -> Moves:
     """A recording is exported over an older file, and the disk is full before it is written."""
-    if (disk := _disk(stage)) is not None:
+    if (disk := stage.disk()) is not None:
         path = disk.path / "recording.csv"
         path.write_bytes(b"the only copy of last week's work\n" * 100)
         before = path.read_bytes()
@@ -70,7 +53,7 @@ def export_over_a_file_on_a_full_disk(stage: Stage) -> Moves:
 @fault(*_WRITE)
 def export_to_a_disk_that_cannot_be_written(stage: Stage) -> Moves:
     """A performance is exported to a disk that is mounted read-only."""
-    if (disk := _disk(stage, read_only=True)) is not None:
+    if (disk := stage.disk(read_only=True)) is not None:
         yield from _export(stage, stage.bpy.ops.facescript.export_performance, disk.path / "performance.jsonl")
 
 
@@ -116,7 +99,7 @@ def file_grows_past_its_limit(stage: Stage) -> Moves:
 @fault(*_WRITE)
 def contact_sheet_on_a_full_disk(stage: Stage) -> Moves:
     """A contact sheet is rendered for a disk without a byte left."""
-    if (disk := _disk(stage)) is not None:
+    if (disk := stage.disk()) is not None:
         disk.fill()
         path = disk.path / "sheet.png"
         yield from _export(stage, stage.bpy.ops.facescript.contact_sheet, path, blocking=True, size=64)
@@ -126,7 +109,7 @@ def contact_sheet_on_a_full_disk(stage: Stage) -> Moves:
 @fault(*_WRITE)
 def plot_on_a_full_disk(stage: Stage) -> Moves:
     """A plot is drawn for a disk without a byte left."""
-    if (disk := _disk(stage)) is not None:
+    if (disk := stage.disk()) is not None:
         disk.fill()
         path = disk.path / "plot.png"
         yield from _export(stage, stage.bpy.ops.facescript.plot, path, blocking=True)
@@ -136,7 +119,7 @@ def plot_on_a_full_disk(stage: Stage) -> Moves:
 @fault(*_WRITE)
 def mapping_is_saved_on_a_full_disk(stage: Stage) -> Moves:
     """A mapping is saved to a disk without a byte left."""
-    if (disk := _disk(stage)) is not None:
+    if (disk := stage.disk()) is not None:
         disk.fill()
         path = disk.path / "profile.json"
         stage.attempt(stage.bpy.ops.facescript.edit_mapping)
@@ -147,7 +130,7 @@ def mapping_is_saved_on_a_full_disk(stage: Stage) -> Moves:
 @fault(UNHARMED, "no_worker", "no_disk")
 def scratch_disk_is_full(stage: Stage) -> Moves:
     """The disk of the temporary folder is full; the worker is started anew and Generate pressed."""
-    if (disk := _disk(stage)) is not None:
+    if (disk := stage.disk()) is not None:
         disk.fill()
         stage.set_variables({"TMPDIR": str(disk.path)})
         stage.session.stop_worker()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -23,23 +22,9 @@ from facescript.faults.inside import try_faults  # noqa: E402
 from facescript.faults.stage import Settings, Stage  # noqa: E402
 
 _PULSE = 0.01
-# What Blender of blender.org ships and Debian's does not, beside numpy.
-_SHIPPED = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
-
-
-def _provide_shipped() -> None:
-    """Take what this Blender lacks from the environment beside it, as `desk` does for numpy."""
-    folder = desk.FOLDER / "shipped"
-    folder.mkdir(exist_ok=True)
-    for name in _SHIPPED:
-        if importlib.util.find_spec(name) is None:
-            for source in Path("/venv/lib").glob(f"python3.*/site-packages/{name}"):
-                (folder / name).symlink_to(source)
-    sys.path.append(str(folder))
 
 
 def steps(found: dict[str, Any]) -> Iterator[float]:
-    _provide_shipped()
     desk.install()
     bpy.ops.wm.read_homefile(use_empty=False)
     yield 1.0

@@ -6,12 +6,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import ExitStack
 from pathlib import Path
 
 from .fault import REFUSED, UNHARMED, Moves, fault
 from .proxy import Weather
-from .small_disk import SmallDisk, small_disk
+from .small_disk import SmallDisk
 from .stage import Stage
 from .tiny_runtime import TinySetUp, read_record
 
@@ -132,17 +131,8 @@ def link_to_nowhere_is_in_the_runtimes_place(stage: Stage) -> Moves:
 
 def _on_disk(stage: Stage, size: int, read_only: bool = False) -> tuple[TinySetUp, SmallDisk] | None:
     """A set-up into a small disk; None where there can be none."""
-    stack = ExitStack()
-    try:
-        disk = stack.enter_context(small_disk(size, stage.folder, read_only))
-    except OSError as error:
-        stage.skip(str(error))
-        return None
-    stage.undo.append(stack.close)
-    if not disk.mounted:
-        stage.skip("a disk cannot be mounted here")
-        return None
-    return TinySetUp(stage, disk.path / "runtime"), disk
+    disk = stage.disk(size, read_only)
+    return None if disk is None else (TinySetUp(stage, disk.path / "runtime"), disk)
 
 
 @fault("no_folder", "no_permission")

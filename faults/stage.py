@@ -14,13 +14,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import actor
 from .fault import Moves
+from .small_disk import SmallDisk, small_disk
 
 PACKAGE = "bl_ext.user_default.facescript"
 # Three beats that the user describes, so that any model makes the same of them.
@@ -323,6 +324,20 @@ class Stage:
         before = {name: os.environ.get(name) for name in variables}
         _set_variables(variables)
         self.undo.append(lambda: _set_variables(before))
+
+    def disk(self, size: int = 1 << 20, read_only: bool = False) -> SmallDisk | None:
+        """A small disk until the fault is over; None where there is none, and then it is said."""
+        stack = ExitStack()
+        try:
+            found = stack.enter_context(small_disk(size, self.folder, read_only))
+        except OSError as error:
+            self.skip(str(error))
+            return None
+        self.undo.append(stack.close)
+        if not found.mounted:
+            self.skip("a disk cannot be mounted here")
+            return None
+        return found
 
     def skip(self, why: str) -> None:
         """It cannot be tried here."""

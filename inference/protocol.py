@@ -144,10 +144,7 @@ def _to_line(entry: Mapping[str, object]) -> str:
 
 def parse_request(line: bytes | str) -> Request:
     """Parse a request strictly. Raises FacescriptError (`bad_json`, `bad_request`, `bad_option`, `bad_time`, ...)."""
-    try:
-        return _parse_request(parse_object(line, whole=False))
-    except RecursionError:
-        raise FacescriptError("bad_json", "The request is nested too deeply.") from None
+    return _parse_request(parse_object(line, whole=False))
 
 
 def request_id(line: bytes | str) -> int:
@@ -230,11 +227,10 @@ def parse_event(line: bytes | str) -> Event:
     """Parse an event strictly: times, poses and counts are checked here. Raises FacescriptError (`bad_answer`)."""
     try:
         return _parse_event(parse_object(line, whole=False))
-    except (FacescriptError, RecursionError) as error:
-        why = error.message if isinstance(error, FacescriptError) else "It is nested too deeply."
+    except FacescriptError as error:
         raise FacescriptError(
             "bad_answer",
-            f"The worker answered something that cannot be used: {why}",
+            f"The worker answered something that cannot be used: {error.message}",
             "Generate again; if it happens again, run Set Up.",
         ) from error
 
