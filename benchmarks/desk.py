@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..inference.script import read_script
-from ..inference.timing import schedule
+from ..inference.scripts.script import read_script
+from ..inference.scripts.timing import schedule
 from ..performance import Beat, Brief
 
 # One beat of twelve, in times of a performance of one beat.
@@ -82,7 +82,7 @@ def _requests(models: Path, quantization: str) -> dict[str, float]:
     """The median seconds of each kind of request."""
     from ..inference.client import WorkerClient, ask, worker_command
     from ..inference.options import ModelOptions
-    from ..inference.runtime import child_environment
+    from ..inference.setup.runtime import child_environment
 
     client = WorkerClient(worker_command(Path(sys.executable), models), child_environment())
     options = ModelOptions(quantization=quantization)

@@ -112,7 +112,7 @@ def _cold(models: Path, quantization: str) -> tuple[float, float]:
     from ..inference import protocol
     from ..inference.client import WorkerClient, worker_command
     from ..inference.options import ModelOptions
-    from ..inference.runtime import child_environment
+    from ..inference.setup.runtime import child_environment
     from ..performance import Brief
 
     begin = time.perf_counter()

@@ -7,7 +7,7 @@ import argparse
 import subprocess
 import sys
 
-from ..inference.runtime import Runtime
+from ..inference.setup.runtime import Runtime
 from . import PYTHON, RUNTIME
 
 BENCHMARKS = ("timeline", "matching", "decoding", "embedded", "desk", "window")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..inference.runtime import Runtime
+from ..inference.setup.runtime import Runtime
 from . import PYTHON, ROOT, RUNTIME
 
 LAUNCHER = ROOT.parent / "shared" / "blender" / "blender"
@@ -31,7 +31,7 @@ _ITS_PACKAGES = "/venv/lib/python3.13/site-packages"
 APART = (
     "tests/training",
     "tests/inference/worker",
-    "tests/inference/test_interruptions.py",
+    "tests/inference/setup/test_interruptions.py",
     "tests/commands",
     "tests/gui",
     "tests/faults",
@@ -41,7 +41,7 @@ APART = (
 # Processes that a Blender's own Python starts: Debian's Blender runs on the system's Python, which lacks what that of
 # blender.org ships. They are tested with the same Python by the bpy module.
 _NOT_IN_PROGRAM = (
-    "tests/inference/test_setup_wheels.py",
+    "tests/inference/setup/test_wheels.py",
     "tests/inference/test_start.py",
     "tests/operators/test_server.py",
 )

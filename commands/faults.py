@@ -23,7 +23,7 @@ from ..faults.fault import Fault, Outcome, table
 from ..faults.inside import try_faults
 from ..faults.small_disk import unmount_below
 from ..faults.stage import Settings, Stage
-from ..inference.runtime import Runtime
+from ..inference.setup.runtime import Runtime
 from . import PYTHON, ROOT, RUNTIME
 from .build import build
 from .installed import install

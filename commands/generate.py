@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..inference import batch
-from ..inference.runtime import Runtime
+from ..inference.setup.runtime import Runtime
 from ..performance import FacescriptError
 from . import RUNTIME
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..inference.runtime import REQUIREMENTS
+from ..inference.setup.runtime import REQUIREMENTS
 
 _PYPI = "https://pypi.org/simple"
 # Blender 4.2 has Python 3.11, 5.2 has 3.13.

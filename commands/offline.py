@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import sys
 
-from ..inference import offline
-from ..inference.setup_work import SetupOptions
+from ..inference.setup import offline
+from ..inference.setup.work import SetupOptions
 from . import PYTHON
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import sys
 
-from ..inference.runtime import Runtime
-from ..inference.runtime_setup import set_up
-from ..inference.setup_work import SetupOptions
+from ..inference.setup.runtime import Runtime
+from ..inference.setup.setting_up import set_up
+from ..inference.setup.work import SetupOptions
 from ..performance import FacescriptError
 from . import PYTHON, RUNTIME
 

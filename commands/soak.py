@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..inference.runtime import Runtime
+from ..inference.setup.runtime import Runtime
 from . import PYTHON, ROOT, RUNTIME
 from .build import build
 

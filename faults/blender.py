@@ -168,7 +168,7 @@ def another_blender_removes_the_runtime(stage: Stage) -> Moves:
 @fault("updated", "version", "bad_answer", "bad_install")
 def extension_is_updated_under_a_running_blender(stage: Stage) -> Moves:
     """The installed files are replaced by those of version 99.0.0, and the worker is started anew."""
-    package = Path(stage.module("inference.runtime").PACKAGE)
+    package = Path(stage.module("inference.setup.runtime").PACKAGE)
     manifest = package / "blender_manifest.toml"
     _replaced(stage, manifest, manifest.read_text().replace('version = "0.', 'version = "99.'))
     stage.session.stop_worker()
@@ -180,7 +180,7 @@ def extension_is_updated_under_a_running_blender(stage: Stage) -> Moves:
 @fault("updated", "bad_install", "worker_died", "no_worker")
 def extensions_start_is_gone(stage: Stage) -> Moves:
     """The file that starts the worker is deleted from the installed extension."""
-    package = Path(stage.module("inference.runtime").PACKAGE)
+    package = Path(stage.module("inference.setup.runtime").PACKAGE)
     _replaced(stage, package / "inference" / "start.py", None)
     stage.session.stop_worker()
     stage.use(stage.settings.runtime)
@@ -192,7 +192,7 @@ def extensions_start_is_gone(stage: Stage) -> Moves:
 @fault("updated", "bad_install", "worker_died")
 def extensions_file_is_cut(stage: Stage) -> Moves:
     """The worker's module in the installed extension ends in the middle, as a full disk leaves it."""
-    package = Path(stage.module("inference.runtime").PACKAGE)
+    package = Path(stage.module("inference.setup.runtime").PACKAGE)
     path = package / "inference" / "worker" / "server.py"
     text = path.read_text(encoding="utf-8")
     _replaced(stage, path, text[: len(text) // 2])

@@ -49,7 +49,7 @@ def _try(stage: Stage, fault: Fault, outcome: Outcome, log: Path, real: bool) ->
     yield from stage.set_scene()
     session = stage.session
     session.error, session.note = None, ""
-    folders = (Path(stage.module("inference.runtime").PACKAGE), Path(_temporary()))
+    folders = (Path(stage.module("inference.setup.runtime").PACKAGE), Path(_temporary()))
     traces_before = traces(folders)
     said, memory_before = log.stat().st_size, memory()
     if stage.window:

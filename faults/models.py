@@ -324,7 +324,7 @@ def adapter_brings_other_modules(stage: Stage) -> Moves:
 
 def _spoil_shipped(stage: Stage, name: str, spoil: Callable[[bytes], bytes]) -> Moves:
     """Change a file of the adapter that the extension ships, until the fault is over; then Generate."""
-    path = Path(stage.module("inference.runtime").PACKAGE) / "inference" / "adapter" / name
+    path = Path(stage.module("inference.setup.runtime").PACKAGE) / "inference" / "adapter" / name
     before = path.read_bytes()
     stage.undo.append(lambda: path.write_bytes(before))
     path.write_bytes(spoil(before))

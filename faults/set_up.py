@@ -219,7 +219,7 @@ def offline_folder_has_a_cut_package(stage: Stage) -> Moves:
 def cancelled_in_every_step(stage: Stage) -> Moves:
     """Cancel in each step of the set-up, one after another, each time going on where it stopped."""
     tiny = TinySetUp(stage, fresh=True)
-    names = [step.name for step in stage.module("inference.setup_steps").STEPS]
+    names = [step.name for step in stage.module("inference.setup.steps").STEPS]
     for name in names:
         tiny.begin()
         yield from stage.until(

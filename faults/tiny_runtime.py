@@ -63,8 +63,8 @@ class TinySetUp:
         """A folder in which a set-up was stopped before it fetched the packages; made once for each Blender."""
         folder = self.stage.settings.folder / "begun"
         if not folder.is_dir():
-            set_up = self.stage.module("inference.runtime_setup").set_up
-            events = set_up(self.stage.module("inference.runtime").Runtime(folder), self.options())
+            set_up = self.stage.module("inference.setup.setting_up").set_up
+            events = set_up(self.stage.module("inference.setup.runtime").Runtime(folder), self.options())
             for event in events:
                 if event.step == "fetch":
                     break
@@ -104,7 +104,7 @@ class TinySetUp:
 
     def options(self, **changes: Any) -> Any:
         """The extension's own options for it."""
-        kind = self.stage.module("inference.setup_steps").SetupOptions
+        kind = self.stage.module("inference.setup.steps").SetupOptions
         given = {
             "base_python": self.stage.settings.python,
             "online": True,
@@ -115,8 +115,8 @@ class TinySetUp:
 
     def begin(self, **changes: Any) -> None:
         """Start the set-up as the button does, on the session's thread."""
-        set_up = self.stage.module("inference.runtime_setup").set_up
-        runtime = self.stage.module("inference.runtime").Runtime(self.runtime)
+        set_up = self.stage.module("inference.setup.setting_up").set_up
+        runtime = self.stage.module("inference.setup.runtime").Runtime(self.runtime)
         options = self.options(**changes)
         work: Callable[[Any], Iterator[Any]] = lambda cancelled: set_up(runtime, options, cancelled)  # noqa: E731
         self.stage.session.start_setup(work)
@@ -143,12 +143,12 @@ class TinySetUp:
     @property
     def usable(self) -> bool:
         """Whether the extension takes the runtime for a usable one."""
-        runtime = self.stage.module("inference.runtime").Runtime(self.runtime)
+        runtime = self.stage.module("inference.setup.runtime").Runtime(self.runtime)
         return bool(runtime.state(self.requirements).usable)
 
     def check_works(self) -> None:
         """The runtime in use has all its packages and its model."""
-        runtime = self.stage.module("inference.runtime").Runtime(self.runtime)
+        runtime = self.stage.module("inference.setup.runtime").Runtime(self.runtime)
         assert runtime.state(self.requirements).usable, runtime.state(self.requirements).sentence
         code = "import fs_torch, fs_packages, fs_model; print(len(fs_torch.BULK))"
         done = subprocess.run([str(runtime.python), "-I", "-c", code], capture_output=True, text=True, check=False)

@@ -207,7 +207,7 @@ def _server_lines(data: bytes) -> None:
 
 
 def _address(data: bytes) -> None:
-    from ..inference.addresses import parse_address
+    from ..inference.servers.addresses import parse_address
 
     address = parse_address(_text(data))
     assert address.scheme in ("http", "https") and address.host and 0 < address.port < 65536
@@ -215,7 +215,7 @@ def _address(data: bytes) -> None:
 
 
 def _state(data: bytes) -> None:
-    from ..inference.runtime import Runtime
+    from ..inference.setup.runtime import Runtime
 
     runtime = Runtime(scratch() / "runtime")
     runtime.folder.mkdir(exist_ok=True)
@@ -229,7 +229,7 @@ def _state(data: bytes) -> None:
 
 
 def _pip(data: bytes) -> None:
-    from ..inference.pip_progress import PipProgress, pip_error
+    from ..inference.setup.pip_progress import PipProgress, pip_error
 
     progress, before = PipProgress(1e8), 0.0
     for line in _lines(data):
@@ -243,10 +243,10 @@ def _pip(data: bytes) -> None:
 
 
 def _script(data: bytes) -> None:
-    from ..inference.beats import beat_counts, told_of_face
-    from ..inference.script import MAX_MOMENTS, read_script
-    from ..inference.script_lines import read_lines
-    from ..inference.timing import duration, schedule
+    from ..inference.scripts.beats import beat_counts, told_of_face
+    from ..inference.scripts.lines import read_lines
+    from ..inference.scripts.script import MAX_MOMENTS, read_script
+    from ..inference.scripts.timing import duration, schedule
 
     text = _text(data)
     moments = read_script(text)
@@ -272,7 +272,7 @@ def _adjustment(data: bytes) -> None:
 
 def _description(data: bytes) -> None:
     from ..inference.action_units import spelled_out
-    from ..inference.script_text import is_face_description
+    from ..inference.scripts.text import is_face_description
     from ..performance.mirroring import mirror_text
 
     text = _typed(data)

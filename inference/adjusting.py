@@ -20,7 +20,7 @@ import numpy as np
 
 from ..performance import CHANNELS, INDEX, Beat, Brief, FacescriptError, Pose
 from ..performance.pose import Array
-from .script_text import is_face_description, tells_of_face
+from .scripts.text import is_face_description, tells_of_face
 
 _TABLE = Path(__file__).parent / "data" / "adjusting.json"
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TextIO
 
 from ..performance import Brief, FacescriptError, Performance, jsonl
-from .addresses import check_key, given_key, parse_address
 from .client import WorkerClient, perform, worker_command
 from .options import BACKENDS, QUANTIZATION_CHOICES, ModelOptions
-from .runtime import Runtime, child_environment
+from .servers.addresses import check_key, given_key, parse_address
+from .setup.runtime import Runtime, child_environment
 
 # Errors that every other line would meet as well.
 _HOPELESS = ("no_model", "bad_model", "bad_adapter", "no_memory", "no_worker", "server_unreachable", "server_key")

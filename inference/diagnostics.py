@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ..performance import FacescriptError
 from .options import BACKENDS, QUANTIZATION_CHOICES
-from .runtime import Record, Runtime, extension_version
+from .setup.runtime import Record, Runtime, extension_version
 
 # Packages that are asked about by name: those of the requirements that matter, and no others.
 PACKAGES = tuple(

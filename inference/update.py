@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..performance import FacescriptError
-from .runtime import PACKAGE, extension_version
+from .setup.runtime import PACKAGE, extension_version
 
 # As it is in memory. Read when the extension is loaded.
 VERSION = extension_version()

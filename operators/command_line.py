@@ -13,10 +13,11 @@ from typing import Any
 
 import bpy
 
-from ..inference import batch, offline
-from ..inference.addresses import parse_address
+from ..inference import batch
 from ..inference.options import ModelOptions
-from ..inference.setup_work import SetupOptions
+from ..inference.servers.addresses import parse_address
+from ..inference.setup import offline
+from ..inference.setup.work import SetupOptions
 from ..performance import FacescriptError, jsonl
 from ..performance.model import MAX_SCRIPT
 from ..performance.parsing import read_text

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ..inference import diagnostics
-from ..inference.addresses import parse_address
+from ..inference.servers.addresses import parse_address
 from ..performance import FacescriptError
 from . import preferences
 from .language import languages, rpt_

@@ -11,9 +11,9 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..inference.client import Collector
-from ..inference.runtime import Runtime
-from ..inference.script import read_script
-from ..inference.timing import SHORTEST, schedule
+from ..inference.scripts.script import read_script
+from ..inference.scripts.timing import SHORTEST, schedule
+from ..inference.setup.runtime import Runtime
 from ..performance import CHANNELS, HEAD_CHANNELS, FacescriptError, Performance, beat_list, jsonl
 from ..rig_mapping import timeline
 from ..rig_mapping.steps import Steps

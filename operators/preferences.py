@@ -10,11 +10,11 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-from ..inference import server_trial
-from ..inference.addresses import Address, check_key, given_key, parse_address
-from ..inference.host_runtime import HostRuntime, can_ask
 from ..inference.options import ModelOptions
-from ..inference.runtime import Runtime
+from ..inference.servers import trial as server_trial
+from ..inference.servers.addresses import Address, check_key, given_key, parse_address
+from ..inference.setup.host_runtime import HostRuntime, can_ask
+from ..inference.setup.runtime import Runtime
 from ..performance import FacescriptError
 
 PACKAGE = __package__.rpartition(".")[0]

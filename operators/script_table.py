@@ -14,8 +14,8 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..inference.script_lines import Part, part, read_lines
-from ..inference.timing import SHORTEST
+from ..inference.scripts.lines import Part, part, read_lines
+from ..inference.scripts.timing import SHORTEST
 from ..performance import FacescriptError, Keyframe, Performance, beat_list
 from ..rig_mapping import timeline
 from ..rig_mapping.steps import Steps

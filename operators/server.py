@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from ..inference import server_trial
+from ..inference.servers import trial as server_trial
 from ..performance import FacescriptError
 from . import preferences
 from .language import rpt_, tip_

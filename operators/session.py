@@ -23,8 +23,8 @@ from ..inference.client import Collector, WorkerClient, worker_command
 from ..inference.diagnostics import Errors
 from ..inference.options import ModelOptions
 from ..inference.protocol import Cancelled, Done, Event, Failed
-from ..inference.runtime import Runtime, child_environment
-from ..inference.runtime_setup import SetupEvent, SetupJob
+from ..inference.setup.runtime import Runtime, child_environment
+from ..inference.setup.setting_up import SetupEvent, SetupJob
 from ..performance import Brief, FacescriptError
 from ..rig_mapping.steps import Slices, Steps
 from . import preferences

@@ -13,9 +13,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from ..inference.runtime import Runtime
-from ..inference.runtime_setup import SetupEvent, set_up, take_down
-from ..inference.setup_work import SetupOptions
+from ..inference.setup.runtime import Runtime
+from ..inference.setup.setting_up import SetupEvent, set_up, take_down
+from ..inference.setup.work import SetupOptions
 from ..performance import FacescriptError
 from . import preferences
 from .language import rpt_, tip_

@@ -7,9 +7,9 @@ import sys
 
 import bpy
 
-from ..inference import server_trial
-from ..inference.addresses import parse_address
-from ..inference.host_runtime import can_ask
+from ..inference.servers import trial as server_trial
+from ..inference.servers.addresses import parse_address
+from ..inference.setup.host_runtime import can_ask
 from ..operators import preferences
 from ..performance import FacescriptError
 from .layout import draw_error, draw_setup, paragraph

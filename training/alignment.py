@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..inference.script import read_script
-from ..inference.timing import duration, schedule
+from ..inference.scripts.script import read_script
+from ..inference.scripts.timing import duration, schedule
 from ..performance import FacescriptError, Performance
 
 

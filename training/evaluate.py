@@ -17,7 +17,7 @@ import numpy as np
 from ..inference.examples import Examples
 from ..inference.options import QUANTIZATION_CHOICES, ModelOptions
 from ..inference.plain_words import describe
-from ..inference.runtime import Runtime
+from ..inference.setup.runtime import Runtime
 from ..inference.worker import backends, engine
 from ..performance import FacescriptError, Performance
 from ..performance.pose import Array

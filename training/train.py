@@ -30,7 +30,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..inference.options import EMBEDDED_MODEL
-from ..inference.runtime import Runtime
+from ..inference.setup.runtime import Runtime
 from ..inference.worker import adapter, slots
 from ..inference.worker.backends import EMBEDDED_ADAPTER
 from ..inference.worker.local_model import LocalModel, load

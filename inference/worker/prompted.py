@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ...performance import Brief, Keyframe, Performance, Pose
 from .. import prompts
 from ..examples import Examples
-from ..script_text import is_face_description
+from ..scripts.text import is_face_description
 from .asks import Ask, Takes
 
 Check = Callable[[], None]

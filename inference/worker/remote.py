@@ -14,10 +14,10 @@ from typing import TypeVar
 from ...performance import Brief, FacescriptError, Pose
 from ...performance.parsing import parse_object
 from .. import prompts
-from ..chat import ChatServer, Wanted
 from ..examples import Examples
-from ..exchange import Limits
 from ..options import ModelOptions
+from ..servers.chat import ChatServer, Wanted
+from ..servers.exchange import Limits
 from .asks import Ask
 from .prompted import Check, Near, PromptedModel, worked_pose
 

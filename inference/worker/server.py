@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...performance import Beat, FacescriptError, Keyframe
-from .. import in_use, protocol, update
+from .. import protocol, update
 from ..options import ModelOptions
 from ..protocol import Request
-from ..runtime import is_generation
+from ..setup import in_use
+from ..setup.runtime import is_generation
 from . import failures
 from .channel import Output, end
 

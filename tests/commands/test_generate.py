@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from facescript.commands import RUNTIME
 from facescript.inference.options import EMBEDDED_MODEL
-from facescript.inference.runtime import Runtime, child_environment
+from facescript.inference.setup.runtime import Runtime, child_environment
 from facescript.performance import CHANNELS, jsonl
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]

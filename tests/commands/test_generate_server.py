@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from facescript.commands.generate import main
-from facescript.inference.addresses import KEY_VARIABLE
+from facescript.inference.servers.addresses import KEY_VARIABLE
 from model_servers import DESCRIPTION, serving
 
 KEY = "sk-from-the-environment"

@@ -12,7 +12,7 @@ import pytest
 from facescript.inference.client import Collector, WorkerClient, perform
 from facescript.inference.options import ModelOptions
 from facescript.inference.protocol import Cancelled, Done, Event, Failed, KeyframeMade, Progress
-from facescript.inference.runtime import child_environment
+from facescript.inference.setup.runtime import child_environment
 from facescript.performance import Beat, Brief, FacescriptError, Performance
 
 WORKER = Path(__file__).with_name("misbehaving_worker.py")

@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 from facescript.inference import diagnostics
 from facescript.inference.diagnostics import Errors, Program, report
-from facescript.inference.runtime import Runtime
+from facescript.inference.setup.runtime import Runtime
 from facescript.performance import FacescriptError
 from hypothesis import given, settings
 from hypothesis import strategies as st

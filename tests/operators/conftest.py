@@ -16,7 +16,7 @@ bpy = pytest.importorskip("bpy")
 from facescript.commands import RUNTIME  # noqa: E402
 from facescript.commands.build import built  # noqa: E402
 from facescript.commands.installed import PACKAGE, install  # noqa: E402
-from facescript.inference.runtime import Runtime  # noqa: E402
+from facescript.inference.setup.runtime import Runtime  # noqa: E402
 from scenes import ENTRY  # noqa: E402
 
 

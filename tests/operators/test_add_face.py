@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -115,13 +114,6 @@ def test_refuses_outside_object_mode() -> None:
     assert not bpy.ops.facescript.add_face.poll()
     bpy.ops.object.mode_set(mode="OBJECT")
     assert bpy.ops.facescript.add_face.poll()
-
-
-def test_is_quick() -> None:
-    demo_face.build()
-    start = time.perf_counter()
-    add_face.create_face(bpy.context)
-    assert time.perf_counter() - start < 2.0
 
 
 def test_registers_its_menu_entry_once_and_takes_it_back() -> None:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from facescript.inference.script import read_script
+from facescript.inference.scripts.script import read_script
 from facescript.performance import NEUTRAL, Brief, Keyframe, Performance
 from facescript.training.alignment import Played, _cut, align
 from hypothesis import given, settings

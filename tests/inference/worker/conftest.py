@@ -13,7 +13,7 @@ import pytest
 from facescript.commands import RUNTIME
 from facescript.inference.client import WorkerClient, worker_command
 from facescript.inference.options import EMBEDDED_MODEL
-from facescript.inference.runtime import Runtime, child_environment
+from facescript.inference.setup.runtime import Runtime, child_environment
 
 
 @pytest.fixture(scope="session")

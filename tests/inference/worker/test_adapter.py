@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,19 +53,15 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 
 
 def refused(folder: Path, model: Any = None) -> str:
-    begin = time.monotonic()
     with pytest.raises(FacescriptError) as caught:
         adapter.check(folder, model or base())
-    assert time.monotonic() - begin < 1.0
     assert caught.value.code == "bad_adapter"
     assert caught.value.hint
     return caught.value.message
 
 
 def test_what_was_written_is_accepted(folder: Path) -> None:
-    begin = time.monotonic()
     found = adapter.check(folder, base())
-    assert time.monotonic() - begin < 1.0
     assert (found.folder, found.config, found.decoding) == (folder, CONFIG, DECODING)
 
 

@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from facescript.inference.script import Moment, read_script
-from facescript.inference.timing import SHORTEST, duration, schedule
+from facescript.inference.scripts.script import Moment, read_script
+from facescript.inference.scripts.timing import SHORTEST, duration, schedule
 from facescript.inference.worker import engine
 from facescript.inference.worker.asks import Ask, Takes
 from facescript.inference.worker.engine import alternatives, generate, plan, pose_each, pose_some

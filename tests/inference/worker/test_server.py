@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from facescript.inference import client, in_use
+from facescript.inference import client
 from facescript.inference.client import WorkerClient, perform, worker_command
 from facescript.inference.options import EMBEDDED_MODEL, ModelOptions
 from facescript.inference.protocol import BeatFound, Cancelled, Done, Event, KeyframeMade, Progress
-from facescript.inference.runtime import child_environment
+from facescript.inference.setup import in_use
+from facescript.inference.setup.runtime import child_environment
 from facescript.performance import Beat, Brief, FacescriptError, Keyframe, Performance
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]

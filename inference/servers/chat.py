@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server that speaks the OpenAI form: its models, and answers of one of them, as text.
+
+`GET models` and `POST chat/completions` (the API reference of OpenAI, followed by Ollama, LM Studio, llama.cpp and
+vLLM). Answers are asked for as streams of events, so that a slow server is told from a silent one; one that answers
+in one piece is read as well. Of the envelope only what is needed is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...performance import FacescriptError
+from ...performance.parsing import parse_object
+from ..options import ModelOptions
+from .addresses import check_key, parse_address
+from .exchange import Check, Exchange, Limits, Reply
+
+# A list that a person still chooses from.
+MAX_MODELS = 500
+_MAX_NAME = 200
+# In an envelope: a list of models has some ten each.
+_MAX_VALUES = 50_000
+# Servers that do not know a JSON schema say so in one of these ways.
+_NO_SCHEMA = ("(400)", "(422)", "(500)", "(501)")
+_END = b"data: [DONE]"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: a JSON schema with its name, the most tokens, and how freely words are chosen (0: not)."""
+
+    name: str
+    schema: Mapping[str, object]
+    tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a connection's test found: the models' names, the one that was asked (or ""), and whether it keeps to a
+    JSON schema and streams."""
+
+    models: tuple[str, ...]
+    model: str = ""
+    schema: bool = False
+    streams: bool = False
+
+
+class ChatServer:
+    """One server and one of its models. Raises what `parse_address` and `check_key` raise."""
+
+    def __init__(self, options: ModelOptions, limits: Limits | None = None) -> None:
+        self._exchange = Exchange(parse_address(options.address), check_key(options.key), limits)
+        self._model = options.model.strip()[:_MAX_NAME]
+        self._takes_schema = True
+        self.streamed = False
+
+    @property
+    def host(self) -> str:
+        """The server's host, for messages."""
+        return self._exchange.address.host
+
+    @property
+    def model(self) -> str:
+        """The model's name, or "" while it is not known."""
+        return self._model
+
+    def models(self, check: Check) -> tuple[str, ...]:
+        """The names of the server's models, sorted. Raises what `Exchange.send` raises."""
+        reply = self._exchange.send("GET", "/models", b"", check)
+        rows = self._object(reply).get("data")
+        if not isinstance(rows, list):
+            raise self._other_form(reply)
+        names = {row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)}
+        return tuple(sorted(name for name in names if name.isprintable() and 0 < len(name) <= _MAX_NAME)[:MAX_MODELS])
+
+    def choose(self, check: Check) -> str:
+        """The model that is asked: the one that was named, or the server's only one. Raises FacescriptError
+        (`no_model`), and what `models` raises."""
+        if not self._model:
+            names = self.models(check)
+            if len(names) != 1:
+                what = f"{self.host} has {len(names)} models, and none was chosen."
+                hint = f"Choose one of: {', '.join(names[:10])}." if names else "Load one there first."
+                raise FacescriptError("no_model", what, hint)
+            self._model = names[0]
+        return self._model
+
+    def complete(self, messages: list[dict[str, str]], wanted: Wanted, check: Check) -> str:
+        """What the model answers to a conversation; "" if it says nothing. Raises what `choose` and `send` raise.
+
+        A server that refuses the JSON schema is asked again without, and not asked for it any more.
+        """
+        request: dict[str, Any] = {
+            "model": self.choose(check),
+            "messages": messages,
+            "temperature": wanted.temperature,
+            "top_p": 0.9 if wanted.temperature else 1.0,
+            "seed": wanted.seed,
+            "max_tokens": wanted.tokens,
+            "stream": True,
+        }
+        if not self._takes_schema:
+            return self._text(request, check)
+        described = {"name": wanted.name, "strict": True, "schema": wanted.schema}
+        form = {"response_format": {"type": "json_schema", "json_schema": described}}
+        try:
+            return self._text(request | form, check)
+        except FacescriptError as error:
+            if error.code != "server_refused" or not any(status in error.message for status in _NO_SCHEMA):
+                raise
+        text = self._text(request, check)
+        self._takes_schema = False
+        return text
+
+    def test(self, check: Check) -> Abilities:
+        """Try what is needed: the list of models, and one short answer that a schema forces. Raises what those do.
+
+        A server that cannot list its models may still answer for the one that was named.
+        """
+        names: tuple[str, ...] = ()
+        try:
+            names = self.models(check)
+        except FacescriptError as error:
+            if not self._model or error.code not in ("server_refused", "server_answer"):
+                raise
+        if not self._model and len(names) != 1:
+            return Abilities(names)
+        number = {"type": "number", "enum": [0.5]}
+        schema = {"type": "object", "properties": {"JawOpen": number}, "required": ["JawOpen"]}
+        wanted = Wanted("test", schema | {"additionalProperties": False}, 40)
+        said = self.complete([{"role": "user", "content": "Say hello."}], wanted, check)
+        try:
+            keeps = self._takes_schema and parse_object(said, _MAX_VALUES) == {"JawOpen": 0.5}
+        except FacescriptError:
+            keeps = False
+        return Abilities(names, self._model, keeps, self.streamed)
+
+    def _text(self, request: Mapping[str, Any], check: Check) -> str:
+        body = json.dumps(request, allow_nan=False).encode()
+        reply = self._exchange.send("POST", "/chat/completions", body, check, _END)
+        self.streamed = reply.kind == "text/event-stream"
+        return self._from_stream(reply) if self.streamed else _said(self._object(reply), "message", self, reply)
+
+    def _from_stream(self, reply: Reply) -> str:
+        try:
+            lines = reply.body.decode("utf-8").split("\n")
+        except UnicodeDecodeError:
+            raise self._other_form(reply) from None
+        said: list[str] = []
+        for line in lines:
+            name, _, data = line.partition(":")
+            if name != "data" or data.strip() in ("", "[DONE]"):
+                continue
+            said.append(_said(self._parsed(data.strip(), reply), "delta", self, reply))
+        return "".join(said)
+
+    def _object(self, reply: Reply) -> dict[str, object]:
+        return self._parsed(reply.body, reply)
+
+    def _parsed(self, text: bytes | str, reply: Reply) -> dict[str, object]:
+        try:
+            found = parse_object(text, _MAX_VALUES)
+        except FacescriptError:
+            raise self._other_form(reply) from None
+        if found.get("error"):
+            what = f"{self.host} could not finish its answer."
+            raise FacescriptError("server_answer", what, "Try again; the server's log says more.")
+        return found
+
+    def _other_form(self, reply: Reply) -> FacescriptError:
+        kind = reply.kind if reply.kind.isprintable() and 0 < len(reply.kind) <= 60 else "of no kind"
+        what = f"{self.host} does not speak the OpenAI form: its answer ({kind}) cannot be read."
+        return FacescriptError("server_answer", what, "Check the address; most servers have /v1 at its end.")
+
+
+def _said(found: Mapping[str, object], part: str, server: ChatServer, reply: Reply) -> str:
+    """The text of the first choice; "" where there is none."""
+    choices = found.get("choices")
+    if not isinstance(choices, list):
+        raise server._other_form(reply)
+    for choice in choices[:1]:
+        message = choice.get(part) if isinstance(choice, dict) else None
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, str):
+            return content
+    return ""
