@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..inference import batch
+from ..inference import json_lines
 from ..inference.setup.runtime import Runtime
 from ..performance import FacescriptError
 from . import RUNTIME
@@ -17,13 +17,13 @@ def main(arguments: list[str]) -> int:
     """Run the command; 0 if every line was done, 1 if some failed, 2 if the arguments are wrong."""
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__)
     parser.add_argument("kind", choices=("generate", "pose"))
-    parser.add_argument("input", type=Path, help=batch.INPUT_HELP)
-    parser.add_argument("output", type=Path, help=batch.OUTPUT_HELP)
-    batch.add_model_arguments(parser)
+    parser.add_argument("input", type=Path, help=json_lines.INPUT_HELP)
+    parser.add_argument("output", type=Path, help=json_lines.OUTPUT_HELP)
+    json_lines.add_model_arguments(parser)
     options = parser.parse_args(arguments)
     try:
-        model = batch.model_options(options, parser)
-        return batch.run(options.kind, options.input, options.output, Runtime(RUNTIME), model, options.seed)
+        model = json_lines.model_options(options, parser)
+        return json_lines.run(options.kind, options.input, options.output, Runtime(RUNTIME), model, options.seed)
     except FacescriptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

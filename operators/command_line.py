@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from ..inference import batch
+from ..inference import json_lines
 from ..inference.options import ModelOptions
 from ..inference.servers.addresses import parse_address
 from ..inference.setup import offline
@@ -80,7 +80,7 @@ def _add_generate(commands: Any) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--script", help="what is performed: dialogue, (stage directions) and action")
     what.add_argument("--script-file", type=Path, metavar="FILE", help="the same, from a text file")
-    what.add_argument("--lines", type=Path, metavar="FILE", help=batch.INPUT_HELP)
+    what.add_argument("--lines", type=Path, metavar="FILE", help=json_lines.INPUT_HELP)
     parser.add_argument("--background", help="the situation, in a sentence")
     parser.add_argument("--emotion", help="the emotional direction, in a few words")
     parser.add_argument("--style", choices=tuple(styles()), help="how the face moves from beat to beat")
@@ -96,16 +96,16 @@ def _add_generate(commands: Any) -> None:
         metavar="FILE",
         help="FILE.blend, FILE.jsonl or FILE.csv (Live Link Face); may be given several times",
     )
-    batch.add_model_arguments(parser)
+    json_lines.add_model_arguments(parser)
     # Where it is not given, the face's own seed is used.
     parser.set_defaults(run=_generate, seed=None)
 
 
 def _add_pose(commands: Any) -> None:
     parser = commands.add_parser("pose", help="poses for keyframes that are described already")
-    parser.add_argument("input", type=Path, help=batch.INPUT_HELP)
-    parser.add_argument("output", type=Path, help=batch.OUTPUT_HELP)
-    batch.add_model_arguments(parser)
+    parser.add_argument("input", type=Path, help=json_lines.INPUT_HELP)
+    parser.add_argument("output", type=Path, help=json_lines.OUTPUT_HELP)
+    json_lines.add_model_arguments(parser)
     parser.set_defaults(run=_pose)
 
 
@@ -159,7 +159,7 @@ def _generate(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     if options.lines and not options.blend and [path.suffix for path in options.output] == [".jsonl"]:
         _check_plain(options, parser)
         runtime = preferences.worker_runtime(bpy.context)
-        return batch.run("generate", options.lines, options.output[0], runtime, model, options.seed or 0)
+        return json_lines.run("generate", options.lines, options.output[0], runtime, model, options.seed or 0)
     given = _given(options)
     for path in options.output:
         _check_folder(path)
@@ -221,7 +221,7 @@ def _follow() -> None:
 
 def _pose(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     runtime = preferences.worker_runtime(bpy.context)
-    return batch.run("pose", options.input, options.output, runtime, _model(options, parser), options.seed)
+    return json_lines.run("pose", options.input, options.output, runtime, _model(options, parser), options.seed)
 
 
 def _export(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -260,7 +260,7 @@ def _model(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Mode
         and options.quantization == "auto"
     ):
         return preferences.model_options(bpy.context)
-    model = batch.model_options(options, parser)
+    model = json_lines.model_options(options, parser)
     if model.backend == "server":
         preferences.check_online(parse_address(model.address))
     return model

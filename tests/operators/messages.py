@@ -19,7 +19,7 @@ _SKIPPED = (
     "operators/language.py",
     "operators/presets/",
     "inference/worker",
-    "inference/batch.py",
+    "inference/json_lines.py",
     "inference/start.py",
     # What is wrong inside a file, with packages or in what the worker says stays in English, as it is searched for.
     "inference/setup/child_process.py",
