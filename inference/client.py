@@ -330,7 +330,7 @@ class Collector:
 
     def add(self, event: Event) -> None:
         """Take in one event. Raises its error for `Failed`, and `bad_answer` for what cannot be part of one answer: a
-        number of beats that changes or was not asked for, one beat or keyframe twice."""
+        number of beats that changes or was not asked for, one beat or keyframe twice, an end before all have come."""
         match event:
             case protocol.Progress(_, fraction, message):
                 self.fraction, self.message = fraction, message
@@ -343,6 +343,7 @@ class Collector:
                 self._once(index, self.keyframes)
                 self.keyframes[index] = keyframe
             case Done(_, label):
+                self.made()
                 self.label, self.fraction = label, 1.0
             case Failed(_, error):
                 raise error

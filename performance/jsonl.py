@@ -35,6 +35,11 @@ def read_performances(path: Path) -> Iterator[Performance]:
     yield from _read(path, performance_from_dict)
 
 
+def read_described(path: Path) -> Iterator[Performance]:
+    """Read performances that can be learned from: as `read_performances`, and every keyframe has a description."""
+    yield from _read(path, _described)
+
+
 def _read(path: Path, parse):  # type: ignore[no-untyped-def]
     with open_regular(path) as stream:
         number = 0
@@ -72,6 +77,16 @@ def performance_from_dict(entry: Mapping[str, object]) -> Performance:
         except FacescriptError as error:
             raise FacescriptError(error.code, f"Keyframe {number}: {error.message}", error.hint) from error
     return Performance(_header(entry), tuple(keyframes))
+
+
+def _described(entry: Mapping[str, object]) -> Performance:
+    performance = performance_from_dict(entry)
+    for number, keyframe in enumerate(performance.keyframes, start=1):
+        if not keyframe.text.strip():
+            raise FacescriptError(
+                "no_text", f"Keyframe {number} has no description.", "Say in its 'text' what the face visibly does."
+            )
+    return performance
 
 
 def brief_to_dict(brief: Brief) -> dict[str, object]:

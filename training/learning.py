@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a training rests on: the faster precision, a LoRA on some of the layers, and the learning rate's pace."""
+"""What a training rests on: the faster precision, LoRAs, the learning rate's pace, and a state that survives a kill."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 _PRODUCTS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -36,3 +41,58 @@ def add_lora(model: Any, name: str, layers: range, *, rank: int, alpha: int, dro
 def pace(done: int, total: int, warmup: float) -> float:
     """The learning rate's share of its highest: a linear warm-up, then a cosine to zero."""
     return min(1.0, (done + 1) / max(1.0, warmup * total)) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, done / total)))
+
+
+def copy_lora(source: Path, folder: Path, base: str) -> None:
+    """Copy a LoRA as peft saves it, in 16 bits, with `base` as its base model's name."""
+    weights = load_file(source / "adapter_model.safetensors")
+    save_file({k: v.to(torch.bfloat16).contiguous() for k, v in weights.items()}, folder / "adapter_model.safetensors")
+    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    # peft writes down where the base model was on the machine that trained.
+    config["base_model_name_or_path"] = base
+    # A set's order differs from run to run.
+    config["target_modules"] = sorted(config["target_modules"])
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / "adapter_config.json").write_text(text, encoding="utf-8")
+
+
+Weights = Mapping[str, torch.Tensor]
+
+
+def save(path: Path, step: int, optimizer: Any, learning: Weights, average: Weights) -> None:
+    """Keep the state of a training after `step` steps: weights, their `average` if there is one, the optimizer's."""
+    flat = {f"weight:{name}": p.detach() for name, p in learning.items()}
+    flat |= {f"average:{name}": value for name, value in average.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        flat |= {f"optimizer:{number}:{key}": torch.as_tensor(value) for key, value in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in flat.items()}, partial, metadata={"step": json.dumps(step)})
+    partial.replace(path)
+
+
+def resume(path: Path, optimizer: Any, learning: Weights, average: Weights) -> int:
+    """Load what `save` wrote; the step to go on from, 0 if there is nothing."""
+    if not path.is_file():
+        return 0
+    flat = load_file(path)
+    with torch.no_grad():
+        for name, p in learning.items():
+            p.copy_(flat[f"weight:{name}"])
+        for name, value in average.items():
+            value.copy_(flat[f"average:{name}"])
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in flat.items():
+        if key.startswith("optimizer:"):
+            _, number, name = key.split(":")
+            state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return saved_step(path)
+
+
+def saved_step(path: Path) -> int:
+    """After how many steps a state was saved; 0 if there is none."""
+    if not path.is_file():
+        return 0
+    with safe_open(path, "pt") as stream:
+        return int(json.loads(stream.metadata()["step"]))

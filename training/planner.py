@@ -75,3 +75,10 @@ def repertoire(performances: Sequence[Performance]) -> Repertoire:
         for keyframe, row in zip(performance.keyframes, steps, strict=True):
             moves.setdefault(" ".join(keyframe.text.split()), row)
     return Repertoire(tuple(moves), torch.stack(list(moves.values())))
+
+
+def extended(known: Repertoire, performances: Sequence[Performance]) -> Repertoire:
+    """A repertoire with all keyframes of `performances` beside its own; of the same description theirs counts."""
+    added = repertoire(performances)
+    moves = dict(zip(known.texts, known.moves, strict=True)) | dict(zip(added.texts, added.moves, strict=True))
+    return Repertoire(tuple(moves), torch.stack(list(moves.values())))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -13,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
 from ..inference.worker import slots
 from ..inference.worker.slots import BINS, Reading, SlotReader
 from ..performance import Performance
-from .learning import add_lora, fast_bf16, pace
+from .learning import add_lora, fast_bf16, pace, resume, save
 from .states import States
 
 _GRID = torch.linspace(0.0, 1.0, BINS)
@@ -218,10 +217,12 @@ def train(
     saved: Path,
     measure: Callable[[Run, int], None] = lambda run, step: None,
     lora_rate: float = 2e-4,
+    every: int | None = None,
 ) -> None:
     """Train and leave the moving average of the weights in `run`; goes on from `saved`, which it writes as it goes.
 
-    AdamW with a linear warm-up and a cosine to zero; `measure` is called with the averaged weights from time to time.
+    AdamW with a linear warm-up and a cosine to zero; `measure` is called with the averaged weights from time to time,
+    and the state is saved then: each `every` steps.
     """
     torch.manual_seed(recipe.seed)
     learning = {name: p for name, p in run.named_parameters() if p.requires_grad}
@@ -239,7 +240,7 @@ def train(
     ]
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.rate, betas=(0.9, 0.98))
     average = {name: p.detach().clone() for name, p in learning.items()}
-    first = _resume(saved, optimizer, learning, average)
+    first = resume(saved, optimizer, learning, average)
     begin, seen = time.monotonic(), []
     for step, total, source, numbers in epochs(sources, recipe):
         if step < first:
@@ -262,14 +263,14 @@ def train(
         for name, p in learning.items():
             average[name].lerp_(p.detach(), 1.0 - kept)
         seen.append(float(value.detach()))
-        if (step + 1) % _SAVE_EVERY == 0 or step + 1 == total:
+        if (step + 1) % (every or _SAVE_EVERY) == 0 or step + 1 == total:
             spent = time.monotonic() - begin
             left = spent / (step + 1 - first) * (total - step - 1)
             print(f"step {step + 1} of {total}: loss {sum(seen) / len(seen):.4f}, {left:.0f} s left", flush=True)
             seen = []
             with _exchanged(learning, average):
                 measure(run, step + 1)
-            _save(saved, step + 1, optimizer, learning, average)
+            save(saved, step + 1, optimizer, learning, average)
     with torch.no_grad():
         for name, p in learning.items():
             p.copy_(average[name])
@@ -294,43 +295,16 @@ class _exchanged:
                 p.copy_(value)
 
 
-def _save(
-    path: Path, step: int, optimizer: Any, learning: dict[str, nn.Parameter], average: dict[str, torch.Tensor]
-) -> None:
-    flat = {f"weight:{name}": p.detach() for name, p in learning.items()}
-    flat |= {f"average:{name}": value for name, value in average.items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        flat |= {f"optimizer:{number}:{key}": torch.as_tensor(value) for key, value in state.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in flat.items()}, partial, metadata={"step": json.dumps(step)})
-    partial.replace(path)
-
-
-def _resume(path: Path, optimizer: Any, learning: dict[str, nn.Parameter], average: dict[str, torch.Tensor]) -> int:
-    """Load what `_save` wrote; the step to go on from, 0 if there is nothing."""
-    if not path.is_file():
-        return 0
-    from safetensors import safe_open
-
-    flat = load_file(path)
-    with torch.no_grad():
-        for name, p in learning.items():
-            p.copy_(flat[f"weight:{name}"])
-            average[name].copy_(flat[f"average:{name}"])
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in flat.items():
-        if key.startswith("optimizer:"):
-            _, number, name = key.split(":")
-            state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    with safe_open(path, "pt") as stream:
-        return int(json.loads(stream.metadata()["step"]))
-
-
 def lora(model: Any, layers: tuple[int, ...], rank: int = 16, alpha: int = 32) -> Any:
     """The base model with a new LoRA in float32 on all products of the layers between the last two that are read."""
     return add_lora(model, "poser", range(*layers[-2:]), rank=rank, alpha=alpha)
+
+
+def load_lora(model: Any, folder: Path) -> None:
+    """Give the LoRA that `lora` has put into a model the weights in `folder`, as peft saves them."""
+    from peft import set_peft_model_state_dict
+
+    set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"), adapter_name="poser")
 
 
 def start(reader: SlotReader, sources: Sequence[Source]) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import random
 import shutil
@@ -40,7 +39,7 @@ from ..performance import FacescriptError, Performance
 from ..performance.mirroring import mirror
 from . import corpus, planner, vocabulary
 from . import slots as slot_training
-from .learning import fast_bf16
+from .learning import copy_lora, fast_bf16
 from .metrics import Figures, slot_figures
 from .states import compute
 
@@ -183,7 +182,7 @@ class Training:
             self.source("new", self.examples(new), LOWER),
         ]
         model = slot_training.lora(self.local.model, CONFIG.layers)
-        _load_lora(model, EMBEDDED_ADAPTER / adapter.LORA)
+        slot_training.load_lora(model, EMBEDDED_ADAPTER / adapter.LORA)
         reader = SlotReader(CONFIG)
         reader.load_state_dict(load_file(EMBEDDED_ADAPTER / adapter.POSER_SLOTS))
         step = f"more-{self.seed}"
@@ -208,14 +207,14 @@ class Training:
         # Read before the LoRA changes the model that states are computed with.
         dev = self.source("dev", self.examples(self.corpus.dev), LOWER)
         model = slot_training.lora(self.local.model, CONFIG.layers)
-        _load_lora(model, self.folder / "poser-lora" / "poser")
+        slot_training.load_lora(model, self.folder / "poser-lora" / "poser")
         chances = slot_training.predict(slot_training.Run(reader, model), dev)
         true = torch.cat([example.targets for example in dev.examples])
         decoding, figures = choose(chances, true)
         print(f"{decoding}: {figures}")
         shutil.rmtree(EMBEDDED_ADAPTER / adapter.LORA, ignore_errors=True)
         (EMBEDDED_ADAPTER / adapter.LORA).mkdir()
-        _copy_lora(self.folder / "poser-lora" / "poser", EMBEDDED_ADAPTER / adapter.LORA)
+        copy_lora(self.folder / "poser-lora" / "poser", EMBEDDED_ADAPTER / adapter.LORA, EMBEDDED_MODEL)
         for name, kept in (("poser", adapter.POSER_SLOTS), ("planner", adapter.PLANNER_SLOTS)):
             weights = load_file(self.folder / f"{name}.safetensors")
             save_file({k: v.half().contiguous() for k, v in weights.items()}, EMBEDDED_ADAPTER / kept)
@@ -294,24 +293,6 @@ def choose(chances: torch.Tensor, true: torch.Tensor) -> tuple[Decoding, Figures
         found.append((worth, decoding, figures))
     _, decoding, figures = min(found, key=lambda row: row[0])
     return decoding, figures
-
-
-def _load_lora(model: Any, folder: Path) -> None:
-    from peft import set_peft_model_state_dict
-
-    set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"), adapter_name="poser")
-
-
-def _copy_lora(source: Path, folder: Path) -> None:
-    weights = load_file(source / "adapter_model.safetensors")
-    save_file({k: v.to(torch.bfloat16).contiguous() for k, v in weights.items()}, folder / "adapter_model.safetensors")
-    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
-    # peft writes down where the base model was on the machine that trained.
-    config["base_model_name_or_path"] = EMBEDDED_MODEL
-    # A set's order differs from run to run.
-    config["target_modules"] = sorted(config["target_modules"])
-    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    (folder / "adapter_config.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
