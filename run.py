@@ -7,6 +7,7 @@ test       ruff, mypy, import-linter and all tests (arguments go to pytest)
 build      dist/facescript-VERSION.zip, validated and built by Blender's own extension builder
 generate   IN.jsonl OUT.jsonl: from scripts to performances
 pose       IN.jsonl OUT.jsonl: poses for keyframes that are described already
+batch      SHEET OUT_DIR: a sheet of lines into files, that goes on where it was (--help says more)
 bench      the benchmarks
 faults     faults of all kinds, injected for real, and what came of each; writes docs/faults.md
 offline    FOLDER: all packages of Set Up, for a machine without a network (--help says more)
@@ -42,6 +43,7 @@ COMMANDS = {
     "build": "facescript.commands.build",
     "generate": "facescript.commands.generate",
     "pose": "facescript.commands.generate",
+    "batch": "facescript.commands.batch",
     "bench": "facescript.commands.bench",
     "faults": "facescript.commands.faults",
     "offline": "facescript.commands.offline",

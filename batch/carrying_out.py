@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A batch from its sheet to its last file: the rows that are open, then the actions, then the previews."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..inference.client import WorkerClient
+from . import outputs
+from .crew import Crew
+from .flamenco import Farm
+from .journal import NAME, Journal, locked
+from .parts import Blender, Work, due_actions, is_due, parts
+from .pool import Pool, Waiting
+from .progress import Progress
+from .settings import Settings
+from .sheet import Row, read
+
+# Failures that are told again at the end.
+_TOLD = 20
+# A pause that is worth a line, in seconds.
+_LONG = 10.0
+# Parts that one Blender writes, after which a new one is started.
+_PARTS_A_BLENDER = 20
+
+End = Literal["through", "stopped", "hopeless"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of `sheet` into `folder`. `start` starts a worker of the `crew`; `blender` writes actions; `farm`
+    renders previews, if there is one; `again` is the command that goes on with the batch, for people."""
+
+    sheet: Path
+    folder: Path
+    settings: Settings
+    crew: Crew
+    start: Callable[[], WorkerClient]
+    blender: Blender
+    farm: Farm | None = None
+    again: str = ""
+    retry_failed: bool = False
+    anew: bool = False
+
+
+def carry_out(batch: Batch) -> int:
+    """Do what is open; 0 if all is done then, 1 if some failed or was left open, 130 if it was asked to stop.
+
+    Raises FacescriptError before any work for a sheet that cannot be read, a folder with another batch, and faces that
+    are not there; KeyboardInterrupt when it is asked to stop twice.
+    """
+    rows = read(batch.sheet)
+    with locked(batch.folder), _journal(batch) as journal:
+        if batch.settings.blend and "actions" in batch.settings.kinds:
+            list(batch.blender(Work.of(batch.settings, rows)))
+        due = [row for row in rows if _is_due(batch, row, journal)]
+        end, told = _perform(batch, rows, due, journal)
+        if end == "through":
+            _write_actions(batch, rows, journal)
+            _send_previews(batch, rows, journal)
+        return _summed_up(batch, rows, journal, end, told)
+
+
+@contextmanager
+def _journal(batch: Batch) -> Iterator[Journal]:
+    # Here, and not by whoever calls: nobody else is in the folder now.
+    if batch.anew:
+        (batch.folder / NAME).unlink(missing_ok=True)
+    with Journal(batch.folder / NAME, batch.settings) as journal:
+        yield journal
+
+
+def _is_due(batch: Batch, row: Row, journal: Journal) -> bool:
+    entry = journal.entry(row)
+    if entry is None or not entry.done:
+        return entry is None or entry.due or batch.retry_failed
+    return not all(path.is_file() for path in outputs.paths(batch.folder, row, batch.settings))
+
+
+def _perform(batch: Batch, rows: Sequence[Row], due: Sequence[Row], journal: Journal) -> tuple[End, list[str]]:
+    """Perform the rows that are due; how that ended, and the first failures in words."""
+    count = min(batch.crew.count, len(due))
+    print(_begun(batch, len(rows), len(due), count), flush=True)
+    settings, progress, told = batch.settings, Progress(len(due)), list[str]()
+    pool = Pool(
+        batch.start,
+        lambda row, performance: outputs.write(batch.folder, row, performance, settings),
+        settings.model,
+        settings.seed,
+        count,
+    )
+    end: End = "through"
+    with _stopping(pool, progress) as asked:
+        pool.run(due)
+        while (found := pool.next()) is not None:
+            if isinstance(found, Waiting):
+                if found.seconds >= _LONG:
+                    progress.say(
+                        f"{_where(found.row)}: {found.error} Tried again in {found.seconds:.0f} s.", sys.stderr
+                    )
+            elif found.error is None:
+                journal.done(found.row, found.label, found.keyframes, found.seconds)
+                pool.succeeded()
+                progress.step(failed=False)
+            else:
+                words = f"{_where(found.row)}: {found.error}"
+                progress.say(words, sys.stderr)
+                if pool.judge(found):
+                    journal.failed(found.row, found.error, found.passes)
+                    progress.step(failed=True)
+                    if len(told) < _TOLD:
+                        told.append(words)
+                else:
+                    end = "hopeless"
+    progress.end()
+    return ("stopped" if asked else end), told
+
+
+def _begun(batch: Batch, total: int, due: int, count: int) -> str:
+    if not due:
+        return f"{total:,} lines, none of them to be performed."
+    before = f", {total - due:,} are through" if due < total else ""
+    return f"{total:,} lines{before}; {due:,} to do on {count} worker{'s' if count > 1 else ''}."
+
+
+def _where(row: Row) -> str:
+    return f"row {row.number}, {row.file}"
+
+
+@contextmanager
+def _stopping(pool: Pool, progress: Progress) -> Iterator[list[int]]:
+    """Have Ctrl C, or the system's request to end, stop the pool after the rows in hand, and a second one at once. The
+    list holds what was asked for."""
+    asked: list[int] = []
+
+    def hear(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        pool.stop()
+        progress.say("Stopping after the lines in hand; Ctrl C again stops at once.", sys.stderr)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, hear) for number in signals]
+    try:
+        yield asked
+    except BaseException:
+        pool.halt()
+        raise
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            # None: a handler that Python did not set.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _write_actions(batch: Batch, rows: Sequence[Row], journal: Journal) -> None:
+    if "actions" not in batch.settings.kinds:
+        return
+    due = due_actions(rows, journal, batch.folder)
+    done = 0
+    for start in range(0, len(due), _PARTS_A_BLENDER):
+        some = due[start : start + _PARTS_A_BLENDER]
+        digests = {part.name: part.digest for part, _ in some}
+        for name in batch.blender(Work.of(batch.settings, parts=some)):
+            journal.say(name, of=digests[name])
+            done += 1
+            print(f"Actions: {name}.blend, {done} of {len(due)}", flush=True)
+
+
+def _send_previews(batch: Batch, rows: Sequence[Row], journal: Journal) -> None:
+    if batch.farm is None:
+        return
+    for part in parts("previews", rows, journal, batch.folder):
+        if is_due(part, journal):
+            job = batch.farm.submit(part, batch.folder, batch.settings)
+            journal.say(part.name, of=part.digest, job=job)
+            print(f"Previews: {part.name} is job {job}", flush=True)
+
+
+def _summed_up(batch: Batch, rows: Sequence[Row], journal: Journal, end: End, told: Sequence[str]) -> int:
+    """Say what is done and what is not; the exit status."""
+    entries = [journal.entry(row) for row in rows]
+    done = sum(entry is not None and entry.done for entry in entries)
+    failed = sum(entry is not None and not entry.done for entry in entries)
+    left = len(rows) - done - failed
+    print(f"{done:,} of {len(rows):,} lines are done, {failed:,} failed, {left:,} are left.", flush=True)
+    if failed:
+        print("Failed:", *told, sep="\n  ", file=sys.stderr) if told else None
+        more = failed - len(told)
+        tail = f"{more:,} more are" if told and more else "They are" if more else "All are"
+        print(f"{tail} in {batch.folder / NAME}. To try them again:\n  {batch.again} --retry-failed", file=sys.stderr)
+    if left:
+        print(f"To go on:\n  {batch.again}", file=sys.stderr, flush=True)
+    if end == "stopped":
+        return 130
+    return 0 if done == len(rows) else 1

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many workers a batch starts, and with how many threads each, by the machine."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..inference.options import ModelOptions
+from ..inference.setup.runtime import child_environment
+
+# Bytes that a worker with the embedded model takes, measured as fp32, which takes most: its peak with torch is 1.0 GB.
+EMBEDDED_BYTES = 1200 << 20
+# What is left to the rest of the machine.
+_SPARED = 1 << 30
+# Requests to a server at once, where nobody says how many. It answers as many together, or has them wait.
+CONCURRENCY = 8
+MAX_WORKERS = 64
+
+
+@dataclass(frozen=True)
+class Crew:
+    """`count` worker processes with `threads` for torch each; 0 leaves that to torch."""
+
+    count: int
+    threads: int = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of a worker. Threads of several workers that are more than the machine's cores
+        would wait for each other."""
+        return child_environment() | ({"OMP_NUM_THREADS": str(self.threads)} if self.threads else {})
+
+
+def crew(model: ModelOptions, asked: int = 0) -> Crew:
+    """The workers for a model; `asked` is how many the user wants, 0 for as many as the machine is good for.
+
+    Of the embedded model one for each core, as far as memory goes: a line takes a model this small about as long on one
+    core as on two. Of a local model one, which has the whole machine. For a server each is a request at a time, and
+    needs no torch.
+    """
+    count = asked or _fitting(model)
+    if model.backend == "server":
+        return Crew(count, 1)
+    return Crew(count, max(1, cores() // count) if count > 1 else 0)
+
+
+def _fitting(model: ModelOptions) -> int:
+    if model.backend == "server":
+        return CONCURRENCY
+    if model.backend == "local":
+        return 1
+    free = free_bytes()
+    room = cores() // 2 if free is None else (free - _SPARED) // EMBEDDED_BYTES
+    return max(1, min(cores(), room, MAX_WORKERS))
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_bytes() -> int | None:
+    """The memory that is free here, within a container's limit; None where that is not known."""
+    if sys.platform == "win32":
+        return _free_on_windows()
+    known = [found for found in (_free_on_linux(), _left_of_container()) if found is not None]
+    return min(known, default=None)
+
+
+def _free_on_linux() -> int | None:
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return None
+
+
+def _left_of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What the kernel's control group (version 2) leaves; "max", which is no number, is no limit."""
+    with suppress(OSError, ValueError):
+        limit = int((folder / "memory.max").read_text(encoding="ascii"))
+        return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))
+    return None
+
+
+if sys.platform == "win32":
+
+    class _MemoryStatus(ctypes.Structure):
+        """MEMORYSTATUSEX of Windows' sysinfoapi.h."""
+
+        _fields_ = [
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            ("total", ctypes.c_ulonglong),
+            ("available", ctypes.c_ulonglong),
+            ("others", ctypes.c_ulonglong * 5),
+        ]
+
+    def _free_on_windows() -> int | None:
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.available) if found else None
+
+else:
+
+    def _free_on_windows() -> int | None:
+        return None
