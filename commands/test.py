@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import PYTHON, ROOT, RUNTIME, blenders
@@ -45,11 +45,11 @@ _SHOWN, _SHOWN_OF_FAILED = 25, 400
 
 @dataclass(frozen=True)
 class Run:
-    """One run of pytest: its name, its command, and the environment variables it needs beside the others."""
+    """A check or one run of pytest: its name and its command, or the Blender and what pytest is told there."""
 
     name: str
-    command: list[str]
-    variables: dict[str, str] = field(default_factory=dict)
+    command: Sequence[str]
+    blender: Blender | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -60,26 +60,18 @@ def main(arguments: list[str]) -> int:
     chosen = [blender for blender in BLENDERS if blender.version in options.blender]
     if others and not chosen:
         return subprocess.call([str(PYTHON), "-m", "pytest", *others], cwd=ROOT)
-    if not chosen and (status := _check()):
-        return status
     return _test(chosen or list(BLENDERS), others, everything=not chosen)
 
 
-def _check() -> int:
+def _checks() -> list[Run]:
     scripts = PYTHON.parent
-    checks = [
-        [str(scripts / "ruff"), "check", "."],
-        [str(scripts / "ruff"), "format", "--check", "."],
-        [str(PYTHON), "-m", "mypy", *(part for name in _PACKAGES for part in ("-p", f"facescript.{name}"))],
-        [str(scripts / "lint-imports"), "--no-cache"],
+    packages = [part for name in _PACKAGES for part in ("-p", f"facescript.{name}")]
+    return [
+        Run("ruff check", [str(scripts / "ruff"), "check", "."]),
+        Run("ruff format", [str(scripts / "ruff"), "format", "--check", "."]),
+        Run("mypy", [str(PYTHON), "-m", "mypy", *packages]),
+        Run("import contracts", [str(scripts / "lint-imports"), "--no-cache"]),
     ]
-    for check in checks:
-        begin = time.monotonic()
-        print(f"--- {' '.join(check[:3])}", flush=True)
-        if status := subprocess.call(check, cwd=ROOT):
-            return status
-        print(f"    {time.monotonic() - begin:.0f} s", flush=True)
-    return 0
 
 
 def _test(chosen: Sequence[Blender], others: Sequence[str], *, everything: bool) -> int:
@@ -93,16 +85,16 @@ def _test(chosen: Sequence[Blender], others: Sequence[str], *, everything: bool)
     with tempfile.TemporaryDirectory(prefix="facescript-test-") as folder:
         # One zip, installed into all of them.
         os.environ["FACESCRIPT_ZIP"] = str(build(Path(folder)))
-        for blender in here:
-            blenders.fetch(blender)
         if any(blender.how in ("module", "program") for blender in here):
             blenders.runtime_for_window(RUNTIME / "window")
-        apart = [_apart("windows", ("tests/gui",))] if everything else []
-        apart += [_apart("worker, training and commands", _WITHOUT_WINDOWS)] if everything else []
-        runs = [*apart, *(_in(blender, others) for blender in here)]
-        lock = threading.Lock()
+        runs = [Run(f"Blender {blender.version}", (*_OPTIONS, *others), blender) for blender in here]
+        if everything:
+            # The long ones first, so that no processor is idle at the end.
+            without = _apart("worker, training and commands", _WITHOUT_WINDOWS)
+            runs = [*_checks(), without, *runs, _apart("windows", ("tests/gui",))]
+        fetching, printing = threading.Lock(), threading.Lock()
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            found = list(pool.map(lambda run: _carry_out(run, Path(folder), lock), runs))
+            found = list(pool.map(lambda run: _carry_out(run, Path(folder), fetching, printing), runs))
     failed = [run.name for run, status in zip(runs, found, strict=True) if status]
     print("\nFAILED: " + "; ".join(failed) if failed else "\nAll passed.", flush=True)
     return 1 if failed else 0
@@ -115,20 +107,20 @@ def _apart(name: str, folders: Sequence[str]) -> Run:
     return Run(name, [str(PYTHON), "-m", "pytest", *_OPTIONS, *folders])
 
 
-def _in(blender: Blender, others: Sequence[str]) -> Run:
-    command, variables = blenders.pytest_command(blender, [*_OPTIONS, *others])
-    return Run(f"Blender {blender.version}", command, variables)
-
-
-def _carry_out(run: Run, folder: Path, lock: threading.Lock) -> int:
+def _carry_out(run: Run, folder: Path, fetching: threading.Lock, printing: threading.Lock) -> int:
     """Carry one run out and show the end of what it said; its status."""
+    command, environment = run.command, dict(os.environ)
+    if run.blender:
+        with fetching:
+            blenders.fetch(run.blender)
+        command, variables = blenders.pytest_command(run.blender, run.command)
+        environment |= variables
     begin = time.monotonic()
     log = folder / f"{run.name}.log"
     with log.open("wb") as stream:
-        environment = os.environ | run.variables
-        status = subprocess.call(run.command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        status = subprocess.call(command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    with lock:
+    with printing:
         print(f"\n--- {run.name}: status {status}, {time.monotonic() - begin:.0f} s", flush=True)
         print("\n".join(lines[-(_SHOWN_OF_FAILED if status else _SHOWN) :]), flush=True)
     return status

@@ -36,6 +36,7 @@ from . import (
     setup,
     shaping,
     takes,
+    training_data,
 )
 
 # In the order in which they are registered.
@@ -52,6 +53,7 @@ _MODULES = (
     mapping_trial,
     add_face,
     files,
+    training_data,
     following,
     making,
     menus,
@@ -66,6 +68,7 @@ _CLASSES = (
     *regenerate.CLASSES,
     *emotions.CLASSES,
     *files.CLASSES,
+    *training_data.CLASSES,
     *preview.CLASSES,
     *takes.CLASSES,
     *script_table.CLASSES,

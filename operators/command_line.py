@@ -13,6 +13,8 @@ from typing import Any
 
 import bpy
 
+from ..batch import options as batch_options
+from ..batch.carrying_out import carry_out
 from ..inference import json_lines
 from ..inference.options import ModelOptions
 from ..inference.servers.addresses import parse_address
@@ -24,7 +26,7 @@ from ..performance.parsing import read_text
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import styles
 from ..rig_mapping.targets import Target
-from . import diagnostics, faces, preferences
+from . import batch_actions, diagnostics, faces, preferences
 from .filming import LOOK_ITEMS, frame_range
 from .session import TICK, session
 
@@ -34,6 +36,7 @@ _EXAMPLES = """examples:
   blender --command facescript generate --script-file scene.txt --blend shot.blend --face Anna -o shot_acted.blend
   blender --command facescript export shot_acted.blend shot.csv
   blender --command facescript render preview shot_acted.blend shot.mp4 --step 2
+  blender --command facescript batch lines.csv lines --write livelink,actions
 
 The extension has to be enabled in the preferences, and Set Up done. Exit status: 0 done, 1 failed, 2 wrong
 arguments, 130 stopped by Ctrl C."""
@@ -51,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     try:
         options = parser.parse_args(list(arguments))
+        options.arguments = list(arguments)
         return int(options.run(options, parser))
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 2
@@ -70,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_generate, _add_pose, _add_export, _add_render, _add_offline, _add_diagnostics):
+    for add in (_add_generate, _add_pose, _add_batch, _add_export, _add_render, _add_offline, _add_diagnostics):
         add(commands)
     return parser
 
@@ -109,6 +113,17 @@ def _add_pose(commands: Any) -> None:
     parser.set_defaults(run=_pose)
 
 
+def _add_batch(commands: Any) -> None:
+    parser = commands.add_parser(
+        "batch",
+        help="a sheet of lines into files, that goes on where it was",
+        epilog=batch_options.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    batch_options.add_arguments(parser)
+    parser.set_defaults(run=_batch)
+
+
 def _add_export(commands: Any) -> None:
     parser = commands.add_parser("export", help="save a face's performance as JSON lines or Live Link Face CSV")
     parser.add_argument("blend", type=Path, help="the file with the face")
@@ -120,8 +135,10 @@ def _add_export(commands: Any) -> None:
 def _add_render(commands: Any) -> None:
     parser = commands.add_parser("render", help="a preview movie, a contact sheet or a plot of a face's performance")
     parser.add_argument("kind", choices=[name.replace("_", "-") for name in _PICTURES])
-    parser.add_argument("blend", type=Path, help="the file with the face")
+    parser.add_argument("blend", type=Path, help="the file with the face, or FILE.jsonl with a performance for it")
     parser.add_argument("output", type=Path, help="FILE.mp4 for a preview, else FILE.png")
+    parser.add_argument("--on", type=Path, metavar="FILE", help="for FILE.jsonl: the .blend; else the demo face")
+    parser.add_argument("--style", choices=tuple(styles()), help="for FILE.jsonl: how the face moves")
     parser.add_argument("--face", metavar="NAME", help="the face's object, if there are several")
     parser.add_argument(
         "--look",
@@ -224,6 +241,17 @@ def _pose(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return json_lines.run("pose", options.input, options.output, runtime, _model(options, parser), options.seed)
 
 
+def _batch(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    model = _model(options, parser)
+    batch_options.check(options, parser, model)
+    command = [bpy.app.binary_path or "blender", "--command", "facescript", *options.arguments]
+    runtime = preferences.worker_runtime(bpy.context)
+    batch = batch_options.batch(options, model, runtime, batch_actions.carry_out, command)
+    if batch.farm:
+        preferences.check_online(batch.farm.address)
+    return carry_out(batch)
+
+
 def _export(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     _check_endings(parser, [options.output], tuple(_EXPORTS))
     _check_folder(options.output)
@@ -246,11 +274,28 @@ def _render(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
             parser.error(f"--{key} is not for a {options.kind}")
         if prop.type == "INT" and not prop.hard_min <= value <= prop.hard_max:
             parser.error(f"--{key} is from {prop.hard_min} to {prop.hard_max}")
-    _open(options.blend)
-    _choose_face(options.face)
+    if options.blend.suffix.lower() == ".jsonl":
+        _perform_file(options)
+    elif options.on or options.style:
+        parser.error("--on and --style are for a FILE.jsonl")
+    else:
+        _open(options.blend)
+        _choose_face(options.face)
     _call(name, filepath=str(options.output.absolute()), **given)
     print(f"Saved {options.output}")
     return 0
+
+
+def _perform_file(options: argparse.Namespace) -> None:
+    """Put the performance of a file on the face that the options name, or on the demo face."""
+    if options.on:
+        _open(options.on)
+        _choose_face(options.face)
+    else:
+        _new_file()
+    if options.style:
+        _face().style = options.style
+    _call("import_performance", filepath=str(options.blend.absolute()))
 
 
 def _model(options: argparse.Namespace, parser: argparse.ArgumentParser) -> ModelOptions:

@@ -47,6 +47,8 @@ FACE: tuple[Entry, ...] = (
     Entry("facescript.place_on_nla"),
     Entry("facescript.check_script"),
     _RULE,
+    Entry("facescript.export_training_data", "Export Take as Training Data..."),
+    _RULE,
     Entry("facescript.edit_mapping"),
     Entry("facescript.test_channel", "Calibration Run", values={"everything": True}),
     Entry(menu="FACESCRIPT_MT_mapping"),

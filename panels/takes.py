@@ -83,6 +83,7 @@ class FACESCRIPT_PT_takes(Sidebar, bpy.types.Panel):
             layout.operator("facescript.new_take", icon="ADD")
             layout.operator("facescript.duplicate_take", icon="DUPLICATE")
             layout.operator("facescript.place_on_nla", icon="NLA")
+            layout.operator("facescript.export_training_data", icon="EXPORT")
             return
         row = layout.row()
         row.template_list("FACESCRIPT_UL_takes", "", shelf, "rows", shelf, "active", rows=4)
@@ -98,6 +99,7 @@ class FACESCRIPT_PT_takes(Sidebar, bpy.types.Panel):
             layout.operator("facescript.edit_take_again", icon="LOOP_BACK")
         else:
             layout.operator("facescript.place_on_nla", icon="NLA")
+        layout.operator("facescript.export_training_data", icon="EXPORT")
 
 
 CLASSES = (

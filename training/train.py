@@ -9,6 +9,8 @@ more        the poser in the package goes on with what was written last (LATER);
 planner     the reader of scripts
 package     choose how values are read, and write the adapter with its manifest
 ablations   what names and descriptions are worth: readers of the frozen base without them, on the test part
+
+With --data, an adapter is made from your own performances instead (docs/training.md).
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from . import slots as slot_training
 from .learning import copy_lora, fast_bf16
 from .metrics import Figures, slot_figures
 from .states import compute
+from .studio import command as studio
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".runtime" / "training"
@@ -80,16 +83,24 @@ def main(arguments: list[str]) -> int:
         "steps", nargs="*", choices=[[], *STEPS, *EXTRA], help=f"the steps to carry out (all but {EXTRA})"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
-    parser.add_argument("--seed", type=int, default=2, help="of the step more, which can be repeated")
+    parser.add_argument("--seed", type=int, default=2, help="of the step more, which can be repeated, and of --data")
+    studio.add_arguments(parser)
     options = parser.parse_args(arguments[1:])
     torch.set_num_threads(options.threads)
+    if options.data and options.steps:
+        parser.error("steps are of the project's own training; --data takes none")
     try:
+        if options.data:
+            return studio.run(options, arguments)
         for step in options.steps or STEPS:
             print(f"--- {step}", flush=True)
             getattr(Training(WORK, options.seed), step)()
     except FacescriptError as error:
         print(f"{error.message} {error.hint}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on where it was.", file=sys.stderr)
+        return 130
     return 0
 
 
