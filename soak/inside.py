@@ -49,6 +49,8 @@ bpy: Any = module
 
 # Steps between two lines on how it goes.
 _NOW_AND_THEN = 50
+# Seconds that a step may keep the window from its turn: generous, for machines that are busy with other things.
+_HELD = 20.0
 # Imported for what they put into the table.
 _TABLES = (beat_actions, hand_actions, making_actions, scene_actions, file_actions, setting_actions)
 
@@ -112,7 +114,7 @@ def play(result: dict[str, Any]) -> Iterator[None]:
             break
         place, name = wanted[number - 1] if wanted else (number, "")
         try:
-            yield from take(user, place, name, journal)
+            yield from unheld(take(user, place, name, journal))
             yield
             yield from user.rest()
             check(user, watch, console)
@@ -139,6 +141,19 @@ def play(result: dict[str, Any]) -> Iterator[None]:
             kinds = f"{len(done)} of {len(actions.ACTIONS)} kinds"
             say(f"step {number}: {rate:.1f} a second, {resources.memory():.0f} MB; {kinds}: {common} ...")
     result["memory"] = [resources.memory(), watch.slope()]
+
+
+def unheld(work: Iterator[None]) -> Iterator[None]:
+    """The same work; raises Broken where a part of it kept the window from its turn for long."""
+    ended = object()
+    while True:
+        began = time.monotonic()
+        more = next(work, ended) is not ended
+        if (held := time.monotonic() - began) > _HELD:
+            raise Broken(f"the window was held for {held:.0f} s")
+        if not more:
+            return
+        yield
 
 
 def take(user: User, number: int, name: str, journal: Journal) -> Iterator[None]:
