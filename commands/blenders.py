@@ -38,13 +38,9 @@ APART = (
     "tests/fuzzing",
     "tests/soak",
 )
-# Processes that a Blender's own Python starts: Debian's Blender runs on the system's Python, which lacks what that of
-# blender.org ships. They are tested with the same Python by the bpy module.
-_NOT_IN_PROGRAM = (
-    "tests/inference/setup/test_wheels.py",
-    "tests/inference/test_start.py",
-    "tests/operators/test_server.py",
-)
+# What a Blender's own Python asks a server with: Debian's Blender runs on the system's Python, which lacks what that of
+# blender.org ships. It is tested with the same Python by the bpy module.
+_NOT_IN_PROGRAM = ("tests/operators/test_server.py",)
 
 
 @dataclass(frozen=True)
@@ -104,6 +100,8 @@ def _install(pip: Sequence[str], folder: Path, requirements: Sequence[str], *opt
 def pytest_command(blender: Blender, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The command that runs pytest in a Blender, and the environment variables it needs beside the others."""
     apart = [f"--ignore={folder}" for folder in APART]
+    if blender.how in ("package", "program"):
+        apart += [f"--ignore={path}" for path in _without_blender()]
     if blender.how == "environment":
         return [str(PYTHON), "-m", "pytest", *apart, *arguments], {}
     if blender.how == "package":
@@ -127,6 +125,15 @@ def pytest_command(blender: Blender, arguments: Sequence[str]) -> tuple[list[str
     start = ["-b", "--factory-startup", "--python-exit-code", "3", "-P", str(_IN_BLENDER)]
     inside += [f"--ignore={path}" for path in _NOT_IN_PROGRAM]
     return ["bash", str(LAUNCHER), *start, *inside], variables
+
+
+def _without_blender() -> list[str]:
+    """Tests in which no Blender takes part: what matters to them is the Python, of which there are two.
+
+    The environment's and the module's runs have both.
+    """
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [str(path.relative_to(ROOT)) for path in files if "bpy" not in path.read_text(encoding="utf-8")]
 
 
 def runtime_for_window(folder: Path) -> Path:
