@@ -29,7 +29,7 @@ from facescript.inference.setup.setting_up import SetupEvent, SetupJob, set_up
 from facescript.inference.setup.work import SetupOptions, Work
 from facescript.performance import FacescriptError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 PREPARE = """
 import json, pathlib, sys
