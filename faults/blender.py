@@ -157,7 +157,7 @@ def another_blender_removes_the_runtime(stage: Stage) -> Moves:
     """Another process removes the runtime, as another Blender does, while a performance is made with it."""
     yield from stage.perform("", LONG)
     runtime = stage.folder / "runtime "
-    code = "import sys; from pathlib import Path; from facescript.inference.runtime import Runtime, remove; "
+    code = "import sys; from pathlib import Path; from facescript.inference.setup.runtime import Runtime, remove; "
     code += "remove(Runtime(Path(sys.argv[1])))"
     done = subprocess.run([str(stage.settings.python), "-c", code, str(runtime)], capture_output=True, check=False)
     stage.strike()

@@ -291,9 +291,9 @@ def _other_process(stage: Stage, tiny: TinySetUp) -> subprocess.Popen[bytes]:
     options = tiny.options()
     code = f"""
 from pathlib import Path, PosixPath, WindowsPath
-from facescript.inference.runtime import Runtime
-from facescript.inference.runtime_setup import set_up
-from facescript.inference.setup_steps import SetupOptions
+from facescript.inference.setup.runtime import Runtime
+from facescript.inference.setup.setting_up import set_up
+from facescript.inference.setup.steps import SetupOptions
 for event in set_up(Runtime(Path({str(tiny.runtime)!r})), {options!r}):
     pass
 """

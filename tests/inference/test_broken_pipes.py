@@ -33,8 +33,8 @@ print("alive")
 # It hangs up while the question is being sent to it.
 ASK = """
 import socket, threading
-from facescript.inference.addresses import parse_address
-from facescript.inference.exchange import Exchange, Limits
+from facescript.inference.servers.addresses import parse_address
+from facescript.inference.servers.exchange import Exchange, Limits
 server = socket.create_server(("127.0.0.1", 0))
 def hang_up():
     while True:

@@ -11,7 +11,7 @@ from facescript.inference.setup.in_use import held, hold
 
 HOLD = """
 import sys, pathlib
-from facescript.inference.in_use import hold
+from facescript.inference.setup.in_use import hold
 print(hold(pathlib.Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """

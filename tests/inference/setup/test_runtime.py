@@ -309,9 +309,9 @@ places = [str(root)]
 spec = importlib.util.spec_from_file_location("facescript", root / "__init__.py", submodule_search_locations=places)
 sys.modules["facescript"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-from facescript.inference.runtime import Runtime
-from facescript.inference.runtime_setup import set_up
-from facescript.inference.setup_work import SetupOptions
+from facescript.inference.setup.runtime import Runtime
+from facescript.inference.setup.setting_up import set_up
+from facescript.inference.setup.work import SetupOptions
 P = pathlib.Path
 options = SetupOptions(P({str(options.base_python)!r}), False, P({str(options.wheels)!r}),
     requirements=P({str(options.requirements)!r}), start=P({str(slow)!r}))
@@ -495,7 +495,7 @@ def test_versions_of_the_extension_share_a_folder(
 
 
 def test_a_worker_keeps_what_it_works_from(runtime: Runtime, options: SetupOptions, tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT.parent)!r}); from facescript.inference.in_use import hold; "
+    code = f"import sys; sys.path.insert(0, {str(ROOT.parent)!r}); from facescript.inference.setup.in_use import hold; "
     code += f"print(hold(__import__('pathlib').Path({str(runtime.models)!r})), flush=True); input()"
     worker = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path

@@ -391,7 +391,7 @@ import os, subprocess, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from facescript.inference.client import worker_command
-from facescript.inference.runtime import child_environment
+from facescript.inference.setup.runtime import child_environment
 from facescript.inference import protocol
 from facescript.inference.options import ModelOptions
 from facescript.performance import Brief
