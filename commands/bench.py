@@ -6,18 +6,26 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from ..inference.setup.runtime import Runtime
 from . import PYTHON, RUNTIME
 
-BENCHMARKS = ("timeline", "matching", "decoding", "embedded", "desk", "window")
+BENCHMARKS = ("timeline", "matching", "decoding", "embedded", "desk", "window", "batch")
 
 
 def main(arguments: list[str]) -> int:
     """Run the named benchmarks, or all; 0 if they ran."""
     parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help=f"which: {', '.join(BENCHMARKS)}")
-    names = parser.parse_args(arguments[1:]).names or BENCHMARKS
+    parser.add_argument("--kills", type=Path, metavar="OUT_DIR", help="of batch: kill one again and again instead")
+    parser.add_argument("--lines", type=int, default=1000, metavar="N", help="of the batch that is killed")
+    options = parser.parse_args(arguments[1:])
+    if options.kills:
+        from ..benchmarks import batch
+
+        return 0 if batch.bench_kills(options.kills.absolute(), options.lines) else 1
+    names = options.names or BENCHMARKS
     if len(names) > 1:
         # A process for each: torch's and Blender's threads would disturb one another.
         commands = [[str(PYTHON), "-m", "facescript.commands.bench", "bench", name] for name in names]
@@ -43,6 +51,10 @@ def main(arguments: list[str]) -> int:
         from .build import build
 
         window.bench_window(RUNTIME, build)
+    elif names[0] == "batch":
+        from ..benchmarks import batch
+
+        batch.bench_batch()
     else:
         from ..benchmarks import decoding
 

@@ -22,7 +22,7 @@ from ..inference.setup import offline
 from ..inference.setup.work import SetupOptions
 from ..performance import FacescriptError, jsonl
 from ..performance.model import MAX_SCRIPT
-from ..performance.parsing import read_text
+from ..performance.parsing import MAX_JSON_BYTES, parse_object, read_text
 from ..rig_mapping import timeline
 from ..rig_mapping.styles import styles
 from ..rig_mapping.targets import Target
@@ -287,10 +287,12 @@ def _render(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
 
 
 def _perform_file(options: argparse.Namespace) -> None:
-    """Put the performance of a file on the face that the options name, or on the demo face."""
+    """Put the performance of a file on its character's face, else the one that is named, or on the demo face."""
     if options.on:
+        # A batch says whose the line is.
+        character = parse_object(read_text(options.blend, MAX_JSON_BYTES).partition("\n")[0]).get("character")
         _open(options.on)
-        _choose_face(options.face)
+        _choose_face(character if character in bpy.context.view_layer.objects else options.face)
     else:
         _new_file()
     if options.style:
