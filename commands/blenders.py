@@ -32,6 +32,7 @@ APART = (
     "tests/training",
     "tests/inference/worker",
     "tests/inference/setup/test_interruptions.py",
+    "tests/batch",
     "tests/commands",
     "tests/gui",
     "tests/faults",
