@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -63,7 +64,7 @@ class Journal:
             with saved(path) as stream:
                 stream.write(_line({"batch": FORM, "settings": entry, "sha256": digest_of(entry)}))
         end = self._read(settings)
-        self._stream: IO[bytes] = _opened(path, end)
+        self._stream = _opened(path, end)
 
     def __enter__(self) -> Journal:
         return self
@@ -102,8 +103,9 @@ class Journal:
     def _append(self, entry: Mapping[str, Any]) -> None:
         end = self._stream.seek(0, os.SEEK_END)
         try:
-            self._stream.write(_line(entry).encode())
-            self._stream.flush()
+            line = memoryview(_line(entry).encode())
+            while line:
+                line = line[self._stream.write(line) :]
             os.fsync(self._stream.fileno())
         except OSError as error:
             # What is there of it would stand in the next line's way.
@@ -157,9 +159,10 @@ class Journal:
             )
 
 
-def _opened(path: Path, end: int) -> IO[bytes]:
+def _opened(path: Path, end: int) -> FileIO:
     try:
-        stream = path.open("r+b")
+        # Without a buffer, in which the rest of a line would wait for which there was no room.
+        stream = path.open("r+b", buffering=0)
         # A last line that was cut off.
         stream.truncate(end)
         return stream

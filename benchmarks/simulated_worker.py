@@ -63,7 +63,8 @@ def performed(script: str, seed: int) -> list[Keyframe]:
     digest = hashlib.sha256(f"{seed} {script}".encode()).digest()
     made = []
     for index in range(3):
-        values = {name: digest[(index + place) % 32] / 255.0 for place, name in enumerate(BLEND_SHAPES[:20])}
+        # Of the mouth, in two decimals: files hold these as they are.
+        values = {name: digest[index + place] % 101 / 100 for place, name in enumerate(BLEND_SHAPES[14:34])}
         made.append(Keyframe(float(index), f"beat {index} of {script[:40]}", Pose.from_dict(values)))
     return made
 
