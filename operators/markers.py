@@ -31,18 +31,30 @@ class Found:
 
 def place(scene: bpy.types.Scene, beats: Callable[[], Any]) -> Steps[None]:
     """Put a marker at each of the `beats` (a list of `FACESCRIPT_PG_beat`, found anew after each step), making those
-    that are missing."""
+    that are missing. Each has one of its own: a copy of a face begins with the names of the first one's."""
     done, rows = 0, beats()
+    taken = _of_others(scene, rows)
     while done < len(rows):
         # Looking each one up by its name would walk all of them.
         known = {marker.name: marker for marker in scene.timeline_markers}
         for number in range(done, min(done + _ROWS, len(rows))):
-            _place(scene, rows[number], known)
+            if rows[number].marker in taken:
+                rows[number].marker = ""
+            _place(scene, rows[number], known, taken)
+            taken.add(rows[number].marker)
         yield from pause()
         done, rows = done + _ROWS, beats()
 
 
-def _place(scene: bpy.types.Scene, beat: Any, known: dict[str, Any]) -> None:
+def _of_others(scene: bpy.types.Scene, beats: Any) -> set[str]:
+    """The names of the markers of the scene's other faces."""
+    if not len(beats):
+        return set()
+    mine = beats[0].id_data
+    return {beat.marker for obj in scene.objects if obj != mine for beat in obj.facescript.beats if beat.marker}
+
+
+def _place(scene: bpy.types.Scene, beat: Any, known: dict[str, Any], taken: Collection[str]) -> None:
     marker = known.get(beat.marker) if beat.marker else None
     if marker is None:
         marker = scene.timeline_markers.new("", frame=beat.frame)
@@ -51,7 +63,7 @@ def _place(scene: bpy.types.Scene, beat: Any, known: dict[str, Any]) -> None:
     wanted = _short(beat.text)
     if not beat.marker or marker.name != beat.marker or not _names(beat.marker, wanted):
         known.pop(marker.name, None)
-        marker.name = beat.marker = _free(wanted, known)
+        marker.name = beat.marker = _free(wanted, {*known, *taken})
         known[marker.name] = marker
 
 
@@ -65,14 +77,14 @@ def remove(scene: bpy.types.Scene, names: Iterable[str]) -> Steps[None]:
     yield from pause()
 
 
-def find(scene: bpy.types.Scene, beats: Iterable[Any]) -> Mapping[int, Found]:
-    """The markers of beats, by the beats' numbers; a beat whose marker is gone is left out."""
+def find(scene: bpy.types.Scene, beats: Any) -> Mapping[int, Found]:
+    """The markers of `beats` (`FACESCRIPT_PG_beat`) by their numbers; a beat whose marker is gone is left out."""
     by_name: dict[str, list[int]] = {}
     by_frame: dict[int, str] = {}
     for marker in scene.timeline_markers:
         by_name.setdefault(marker.name, []).append(marker.frame)
         by_frame.setdefault(marker.frame, marker.name)
-    ours = {beat.marker for beat in beats if beat.marker}
+    ours = {beat.marker for beat in beats if beat.marker} | _of_others(scene, beats)
     found = {}
     for beat in beats:
         frames = by_name.get(beat.marker, ()) if beat.marker else ()

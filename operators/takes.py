@@ -145,6 +145,9 @@ def _put_away(at: Desk, row: Any, kept: list[Store]) -> None:
     finish(markers.remove(at.scene, [beat.marker for beat in at.face.beats]))
     with session().quiet():
         copy_group(at.face, row.face)
+        # Until it is shown again, others may take the names.
+        for beat in row.face.beats:
+            beat.marker = ""
         row.keep(kept)
 
 

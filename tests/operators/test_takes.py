@@ -136,6 +136,39 @@ def test_a_copy_of_a_take_that_waits(two: Any) -> None:
     assert everything(obj) == first
 
 
+def test_beats_of_one_text_keep_a_marker_each(performed: Any) -> None:
+    face, scene = performed.facescript, bpy.context.scene
+    # The second one has the name that the first one is given when the take is shown again.
+    for name, row in zip(("the same 2", "the same"), face.beats, strict=False):
+        row.text = "the same"
+        scene.timeline_markers[row.marker].name = row.marker = name
+    frames = [row.frame for row in face.beats]
+    bpy.ops.facescript.new_take()
+    bpy.ops.facescript.show_take(index=0)
+    assert [row.frame for row in face.beats] == frames
+    assert marks() == sorted((row.marker, row.frame) for row in face.beats)
+    assert [row.marker for row in face.beats][:2] == ["the same", "the same 2"]
+
+
+def test_a_duplicate_has_markers_of_its_own(extension: Any, tmp_path: Path) -> None:
+    face = cube_with_keys(["jawOpen", "browDownLeft", "browDownRight", "mouthSmileLeft", "mouthSmileRight"])
+    import_other(tmp_path)
+    frames = [row.frame for row in face.facescript.beats]
+    for obj in bpy.context.view_layer.objects:
+        obj.select_set(obj == face)
+    bpy.ops.object.duplicate()
+    copy = bpy.context.view_layer.objects.active
+    copy.location.x = 10.0
+    assert bpy.ops.facescript.move_beat(frames=3, following=True) == {"FINISHED"}
+    assert [row.frame for row in copy.facescript.beats] == [frame + 3 for frame in frames]
+    bpy.context.view_layer.objects.active = face
+    assert bpy.ops.facescript.move_beat(frames=1, following=False) == {"FINISHED"}
+    assert [row.frame for row in face.facescript.beats] == [frames[0] + 1, *frames[1:]]
+    assert [row.frame for row in copy.facescript.beats] == [frame + 3 for frame in frames]
+    rows = [row for obj in (face, copy) for row in obj.facescript.beats]
+    assert marks() == sorted((row.marker, row.frame) for row in rows)
+
+
 def test_the_takes_of_a_duplicate_are_its_own(extension: Any, tmp_path: Path) -> None:
     face = cube_with_keys(["jawOpen", "browDownLeft", "browDownRight", "mouthSmileLeft", "mouthSmileRight"])
     import_other(tmp_path)
