@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adapters from a studio's own performances, on toy models that the tests make."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from facescript.inference.examples import Examples
+from facescript.inference.worker import adapter as adapters
+from facescript.inference.worker.asks import Ask
+from facescript.inference.worker.embedded import EmbeddedBackend
+from facescript.inference.worker.local_backend import LocalBackend
+from facescript.inference.worker.local_model import LocalModel, load
+from facescript.inference.worker.model_folder import check_lora
+from facescript.inference.worker.slots import SLOTS, Decoding, SlotReader, SlotsConfig
+from facescript.performance import Brief, FacescriptError, Keyframe, Performance, Pose, jsonl
+from facescript.training import planner, train
+from facescript.training import slots as slot_training
+from facescript.training.learning import copy_lora
+from facescript.training.studio import checks, data, embedded, lora
+from facescript.training.studio.task import Task
+from safetensors.torch import load_file, save_file
+from toys import HIDDEN, Tokenizer, language_model
+
+# What a word of a description does to this studio's faces.
+RULE = {"gape": {"jawOpen": 0.8}, "beam": {"mouthSmile": 0.6}, "stare": {"eyeWide": 1.0}}
+# Words of scripts, so that none is nearly another.
+WORDS = [f"{a}{b}" for a in ("ba", "ko", "mi", "tu", "re") for b in ("lo", "na", "sip", "dur", "vex", "gam")]
+
+
+def performance(number: int, keyframes: int = 2) -> Performance:
+    draw = random.Random(number)
+    rows = []
+    for time in range(keyframes):
+        words = draw.sample(sorted(RULE), draw.randint(1, 2))
+        pose = Pose.from_dict({name: value for word in words for name, value in RULE[word].items()})
+        rows.append(Keyframe(float(time), " and ".join(words), pose))
+    script = " ".join(draw.sample(WORDS, 5))
+    return Performance(Brief(script, "a room", "calm", f"s-{number}"), tuple(rows))
+
+
+def write(path: Path, performances: list[Performance]) -> Path:
+    path.write_text("".join(jsonl.to_line(jsonl.performance_to_dict(p)) for p in performances), encoding="utf-8")
+    return path
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """All that was learned."""
+    return {f"{path.name}:{k}": v for path in sorted(folder.rglob("*.safetensors")) for k, v in load_file(path).items()}
+
+
+# --- the data -------------------------------------------------------------------------------------------------------
+
+
+def test_files_and_folders_are_read_and_each_performance_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "takes").mkdir()
+    write(tmp_path / "takes" / "a.jsonl", [performance(n) for n in range(20)])
+    write(tmp_path / "takes" / "b.jsonl", [performance(n) for n in range(15, 30)])
+    (tmp_path / "takes" / "notes.txt").write_text("not read")
+    single = write(tmp_path / "more.jsonl", [performance(30), performance(0)])
+    found = data.read([tmp_path / "takes", single], seed=1)
+    assert (len(found.train) + found.left_out, len(found.held), found.doubles) == (28, 3, 6)
+    numbers = [p.brief.id for p in (*found.train, *found.held)]
+    assert len(set(numbers)) == len(numbers) == 31 - found.left_out
+    assert found.keyframes == 2 * len(found.train)
+
+
+def test_the_split_is_the_same_again_and_hardly_changes_when_more_is_added() -> None:
+    first, same = (data.split([performance(n) for n in range(100)], 1) for _ in range(2))
+    assert first.digest == same.digest
+    assert data.split([performance(n) for n in range(100)], 2).digest != first.digest
+    more = data.split([performance(n) for n in range(110)], 1)
+    assert len({p.brief.id for p in first.held} & {p.brief.id for p in more.held}) >= 8
+
+
+def test_a_script_that_is_held_out_does_not_train_in_other_words() -> None:
+    told = [performance(n) for n in range(30)]
+    held = data.split(told, 1).held[0]
+    brief = Brief(held.brief.script + " ba", "elsewhere", "angry", "twin")
+    found = data.split([*told, Performance(brief, held.keyframes)], 1)
+    parts = {name: [p.brief.script for p in part] for name, part in (("train", found.train), ("held", found.held))}
+    assert held.brief.script in parts["held"]
+    assert held.brief.script + " ba" not in parts["train"] or held.brief.script + " ba" in parts["held"]
+
+
+def test_long_performances_are_learned_in_the_parts_that_models_are_asked_for() -> None:
+    whole = performance(1, keyframes=30)
+    parts = data.in_parts([whole, performance(2)])
+    assert [len(p.keyframes) for p in parts] == [24, 6, 2]
+    assert parts[1].keyframes[0] == whole.keyframes[24]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"script": "x", "keyframes": [{"t": 0, "text": " ", "pose": {}}]}', "line 3: Keyframe 1 has no description"),
+        ('{"script": "x", "keyframes": [{"t": 0, "text": "a"}]}', "line 3: Keyframe 1 has no pose"),
+        ('{"script": "x", "keyframes": []}', "line 3: A performance needs at least one keyframe"),
+        ('{"script": "x", "keyframes": [{"t": 0, "text": "a", "pose": {"smirk": 1}}]}', "line 3: .*no channel 'smirk'"),
+        ("{", "line 3: This is not JSON"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_named_by_file_and_line(tmp_path: Path, line: str, words: str) -> None:
+    path = write(tmp_path / "takes.jsonl", [performance(0), performance(1)])
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(FacescriptError, match=rf"takes\.jsonl, {words}"):
+        data.read([path], seed=1)
+
+
+def test_too_few_performances_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "takes.jsonl", [performance(n) for n in range(11)])
+    with pytest.raises(FacescriptError, match="There are 11 different performances; an adapter needs 12") as caught:
+        data.read([path, path], seed=1)
+    assert caught.value.code == "little_data"
+    with pytest.raises(FacescriptError, match=r"holds no \*\.jsonl files"):
+        data.read([tmp_path / ".." / tmp_path.name, *[p for p in [tmp_path / "empty"] if not p.mkdir()]], seed=1)
+
+
+# --- what is checked before -----------------------------------------------------------------------------------------
+
+
+def test_disk_memory_and_the_results_place_are_looked_at_before(tmp_path: Path) -> None:
+    with pytest.raises(FacescriptError, match=r"needs 931322\.6 GiB on the disk") as caught:
+        checks.disk(tmp_path / "not" / "yet", 10**15)
+    assert caught.value.code == "no_space"
+    with pytest.raises(FacescriptError, match=r"about 4\.0 GiB of memory, and 3\.0 GiB can be had\. Close") as caught:
+        checks.memory(4 << 30, "Close other programs.", 3 << 30)
+    assert caught.value.code == "no_memory"
+    checks.memory(4 << 30, "Close other programs.", 4 << 30)
+    (tmp_path / "there").write_text("")
+    for place in (tmp_path, tmp_path / "there"):
+        with pytest.raises(FacescriptError, match="is there already"):
+            checks.folder(place)
+
+
+# --- a LoRA for any model -------------------------------------------------------------------------------------------
+
+QUICK = lora.Recipe(epochs=5, rate=2e-2, accumulate=4, rank=8, alpha=16, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: a tiny Llama with random weights, and a tokenizer that splits digits."""
+    from tokenizers import Tokenizer as Fast
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("models") / "toy-llama"
+    made = performance(0)
+    texts = [text for p in (made, performance(1)) for text in _texts(p)]
+    fast = Fast(models.BPE())
+    split = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    fast.pre_tokenizer = pre_tokenizers.Sequence(split)
+    fast.decoder = decoders.ByteLevel()
+    special = ["<|begin|>", "<|end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    fast.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=900, special_tokens=special, initial_alphabet=alphabet)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=fast, bos_token=special[0], eos_token=special[1])
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|begin|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}"
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        initializer_range=0.1,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).float().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _texts(p: Performance) -> list[str]:
+    from facescript.inference import prompts
+
+    texts = [k.text for k in p.keyframes]
+    asked = [m["content"] for m in prompts.poser_messages(texts, p.brief.background, p.brief.emotion, 0)]
+    return [*asked, *(prompts.answer(k.pose, n) for n, k in enumerate(p.keyframes))]
+
+
+def task(out: Path, recipe: lora.Recipe = QUICK, count: int = 16) -> Task:
+    found = data.split([performance(n) for n in range(count)], 1)
+    return Task(found, out, 1, lora.settings(recipe, "toy-llama", "fp32"), "python3 run.py train --data takes")
+
+
+def test_a_request_is_the_products_own_and_the_loss_is_of_the_answer_alone(base: Path) -> None:
+    local = load(base, "fp32")
+    [first, second] = lora.requests(local, [performance(3)])
+    text = local.tokenizer.decode(second.prompt)
+    assert text.endswith(
+        "Task Instruction: Generate the facial expression parameters for Keyframe Two.<|end|>\n<|begin|>assistant\n"
+    )
+    answer = local.tokenizer.decode(second.answer)
+    assert answer.startswith('{"Keyframe_two":{"EyeBlinkLeft":0.0,') and answer.endswith("}}<|end|>")
+    with torch.inference_mode():
+        whole = torch.tensor([[*first.prompt, *first.answer]])
+        logs = torch.log_softmax(local.model(whole).logits[0, :-1].float(), dim=-1)
+        picked = logs.gather(1, whole[0, 1:, None])[-len(first.answer) :]
+        assert float(lora.loss(local.model, first)) == pytest.approx(-float(picked.mean()), abs=1e-5)
+
+
+def test_a_lora_lowers_the_held_out_error_loads_as_the_product_loads_it_and_performs(
+    base: Path, tmp_path: Path
+) -> None:
+    made = task(tmp_path / "adapter")
+    rows = lora.train(made, load(base, "fp32"), QUICK)
+    lost, poses = rows
+    # Of a base with random weights, whose embeddings a LoRA does not change, no more can be had.
+    assert float(lost.after) < 0.75 * float(lost.before)
+    errors = [float(text.split()[1]) for text in (poses.before, poses.after)]
+    assert errors[1] < 0.5 * errors[0]
+    assert not made.work.exists()
+    assert sorted(p.name for p in made.out.iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    check_lora(made.out)
+    assert json.loads((made.out / "adapter_config.json").read_text())["base_model_name_or_path"] == "toy-llama"
+    card = (made.out / "README.md").read_text()
+    assert "python3 run.py train --data takes" in card and f"| trained on | {len(made.data.train)} |" in card
+    assert lost.after in card and "Seed 1;" in card
+    backend = LocalBackend(load(base, "fp32", made.out), Examples([]), trained=True)
+    held = made.data.held[0]
+    found = list(backend.pose(held.brief, [k.text for k in held.keyframes], lambda: None))
+    away = [
+        abs(a - b) for pose, k in zip(found, held.keyframes, strict=True) for a, b in zip(pose, k.pose, strict=True)
+    ]
+    assert len(found) == 2 and sum(away) / len(away) < 0.15
+
+
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = lora.Recipe(epochs=1, accumulate=4, rank=2)
+    monkeypatch.setattr(lora, "_SAVE_EVERY", 2)
+    lora.train(task(tmp_path / "whole", recipe), load(base, "fp32"), recipe)
+    keep = lora.save
+
+    def killed(path: Path, step: int, *rest: Any) -> None:
+        keep(path, step, *rest)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    stopped = task(tmp_path / "stopped", recipe)
+    with monkeypatch.context() as patch:
+        patch.setattr(lora, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            lora.train(stopped, load(base, "fp32"), recipe)
+    assert not stopped.out.exists() and (stopped.work / "state.safetensors").is_file()
+    other = Task(stopped.data, stopped.out, 2, stopped.settings)
+    with pytest.raises(FacescriptError, match="from a training of other data, or with other settings"):
+        other.begin()
+    lora.train(stopped, load(base, "fp32"), recipe)
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert set(whole) == set(resumed) and all(torch.equal(whole[name], resumed[name]) for name in whole)
+    with pytest.raises(FacescriptError, match="is there already"):
+        lora.train(stopped, load(base, "fp32"), recipe)
+
+
+def test_a_request_that_the_model_cannot_read_whole_is_named(base: Path) -> None:
+    local = load(base, "fp32")
+    long = Performance(Brief("x", "word " * 5000, "", "long-1"), performance(0).keyframes)
+    with pytest.raises(FacescriptError, match=r"Keyframe 1 of 'long-1' takes \d+ tokens; the model reads 4096"):
+        lora.requests(local, [long])
+
+
+def test_the_command_makes_an_adapter_and_refuses_to_replace_it(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "takes.jsonl", [performance(n) for n in range(14)])
+    given = ["train", "--data", str(source), "--base", str(base), "--adapter", str(tmp_path / "mine")]
+    given += ["--epochs", "0.5", "--rank", "2", "--quantization", "fp32", "--threads", "1"]
+    assert train.main(given) == 0
+    said = capsys.readouterr().out
+    assert "11 performances to train on (22 keyframes), 3 held out" in said
+    assert "before" in said and f"The adapter is in {tmp_path / 'mine'}" in said
+    assert load(base, "fp32", tmp_path / "mine").quantization == "fp32"
+    assert train.main(given) == 1
+    assert "is there already" in capsys.readouterr().err
+
+
+# --- the embedded model's adapter -----------------------------------------------------------------------------------
+
+CONFIG = SlotsConfig(layers=(0, 2, 3), hidden=HIDDEN, width=16, depth=1, heads=4, dropout=0.0)
+POSER = slot_training.Recipe(epochs=12, rate=1e-2, batch=8, token_dropout=0.0, average=0.9)
+
+
+def toy() -> LocalModel:
+    tokenizer = Tokenizer()
+    # The same numbers for the same words, whatever is read first.
+    tokenizer(" ".join([*sorted(RULE), *WORDS]), add_special_tokens=False)
+    return LocalModel(language_model(), tokenizer, "fp32", Path("toy"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """An adapter for the toy as the extension ships one, that has learned nothing yet."""
+    folder = tmp_path / "shipped"
+    (folder / adapters.LORA).mkdir(parents=True)
+    torch.manual_seed(0)
+    for name in (adapters.POSER_SLOTS, adapters.PLANNER_SLOTS):
+        reader = SlotReader(CONFIG, torch.randn(len(SLOTS), HIDDEN))
+        save_file({k: v.half().contiguous() for k, v in reader.state_dict().items()}, folder / name)
+    local = toy()
+    model = slot_training.lora(local.model, CONFIG.layers, rank=2, alpha=4)
+    model.save_pretrained(tmp_path / "peft")
+    copy_lora(tmp_path / "peft" / "poser", folder / adapters.LORA, "toy")
+    planner.repertoire([performance(900)]).save(folder / adapters.REPERTOIRE)
+    adapters.write_manifest(folder, local.model, CONFIG, Decoding(least=0.0))
+    return folder
+
+
+def _train(out: Path, shipped: Path) -> Any:
+    found = data.split([performance(n) for n in range(24)], 1)
+    made = Task(found, out, 1, {"mirror": True}, "python3 run.py train --data takes")
+    known = embedded.Known(
+        shipped, [performance(n) for n in range(500, 520)], [performance(n) for n in range(600, 606)]
+    )
+    return made, embedded.train(made, toy(), known, POSER, POSER)
+
+
+def test_the_embedded_models_adapter_learns_loads_and_performs(shipped: Path, tmp_path: Path) -> None:
+    made, rows = _train(tmp_path / "adapter", shipped)
+    errors = {row.what: [float(text.split()[3]) for text in (row.before, row.after)] for row in rows}
+    assert set(errors) == {
+        f"{part}, {whose}" for part in ("poser", "planner") for whose in (embedded.OWN, embedded.SHIPPED)
+    }
+    for whose in (embedded.OWN, embedded.SHIPPED):
+        before, after = errors[f"poser, {whose}"]
+        assert after < 0.6 * before
+    assert not made.work.exists() and "Seed 1" in (made.out / "README.md").read_text()
+    backend = EmbeddedBackend(toy(), made.out)
+    [pose] = backend.pose(Brief("", "a room", "calm"), ["gape"], lambda: None)
+    assert pose["jawOpen"] > 0.4 and pose["mouthSmileLeft"] < 0.2
+    # What the planner picks from are the studio's descriptions too.
+    said = dict(backend.describe(Brief("balo kona", "a room", "calm"), [Ask("balo kona")], 0, lambda: None))
+    assert said[0] in {k.text for p in (*made.data.train, performance(900)) for k in p.keyframes}
+
+
+def test_the_embedded_models_training_goes_on_where_it_was_killed(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = _train(tmp_path / "whole", shipped)
+    keep = slot_training.save
+
+    def killed(path: Path, step: int, *rest: Any) -> None:
+        keep(path, step, *rest)
+        if path.name.startswith("planner"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slot_training, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _train(tmp_path / "stopped", shipped)
+    stopped, _ = _train(tmp_path / "stopped", shipped)
+    found, wanted = weights(stopped.out), weights(whole.out)
+    assert set(found) == set(wanted) and all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`run.py train --data`: what is asked for, what is checked before, and what is said."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...inference.options import EMBEDDED_MODEL
+from ...inference.setup.runtime import Runtime
+from ...inference.worker.backends import EMBEDDED_ADAPTER
+from ...inference.worker.local_model import QUANTIZATIONS, Quantization, load
+from ...inference.worker.model_folder import check_model
+from .. import corpus
+from ..learning import fast_bf16, saved_step
+from . import checks, data, embedded, lora
+from .task import Row, Task
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "out" / "adapter"
+
+# Bytes a weight takes, by quantization; 4 bits with their scales (Dettmers et al. 2023, section 3).
+_BYTES = {"nf4": 0.53, "int8": 1.0, "bf16": 2.0, "fp32": 4.0, "none": 2.0}
+# Beside the weights: activations of one request, the LoRA with its optimizer, and torch itself.
+_BESIDE, _ROOM = 1.5, 2 << 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options for a studio's own performances."""
+    group = parser.add_argument_group("your own performances (docs/training.md)")
+    group.add_argument("--data", type=Path, nargs="+", metavar="PATH", help="files of JSON lines, or folders of them")
+    group.add_argument("--base", type=Path, metavar="FOLDER", help="a model to make a LoRA for; else the embedded one")
+    group.add_argument("--adapter", type=Path, default=OUT, metavar="OUT", help="the folder of the result")
+    group.add_argument("--epochs", type=_positive, help="how often each performance is seen (embedded 4, LoRA 3)")
+    group.add_argument("--rank", type=int, default=lora.Recipe.rank, help="of a LoRA for --base")
+    group.add_argument("--rate", type=_positive, default=lora.Recipe.rate, help="the learning rate, for --base")
+    group.add_argument("--quantization", choices=QUANTIZATIONS, help="of --base: nf4 on a GPU, else full precision")
+    group.add_argument("--no-mirror", action="store_true", help="do not train on mirror images, with one-sided faces")
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Make the adapter; 0, or 130 if it was stopped. Raises FacescriptError."""
+    found = data.read(options.data, options.seed)
+    print(
+        f"{len(found.train)} performances to train on ({found.keyframes} keyframes), {len(found.held)} held out to "
+        f"measure with; {found.doubles} were there twice, {found.left_out} are left out as too like a held-out one."
+    )
+    make = _lora if options.base else _embedded
+    task, train = make(options, found, "python3 run.py " + shlex.join(arguments))
+    try:
+        rows = train()
+    except KeyboardInterrupt:
+        steps = sum(saved_step(path) for path in task.work.glob("*state.safetensors"))
+        kept = f"{steps} steps are kept in {task.work}" if steps else "Nothing was learned yet"
+        print(f"\nStopped. {kept}; the same command goes on from there.", flush=True)
+        return 130
+    print()
+    for row in rows:
+        print(row)
+    where = "as the Adapter Folder of your local model" if options.base else "as the Trained Adapter"
+    print(f"\nThe adapter is in {task.out}. Choose it in the preferences {where}, or with --adapter.")
+    return 0
+
+
+Made = tuple[Task, Callable[[], list[Row]]]
+
+
+def _embedded(options: argparse.Namespace, found: data.Data, command: str) -> Made:
+    poser, plan = embedded.POSER, embedded.PLANNER
+    if options.epochs:
+        poser, plan = replace(poser, epochs=options.epochs), replace(plan, epochs=options.epochs / 2)
+    mirror = not options.no_mirror
+    settings: dict[str, Any] = {"epochs": poser.epochs, "mirror": mirror}
+    task = Task(found, options.adapter, options.seed, settings, command)
+    task.begin()
+    checks.memory(embedded.MEMORY, "Close other programs.")
+    model = Runtime(ROOT / ".runtime").models / EMBEDDED_MODEL
+
+    def train() -> list[Row]:
+        parts = corpus.load()
+        known = embedded.Known(EMBEDDED_ADAPTER, parts.train, parts.dev)
+        local = load(model, "bf16" if fast_bf16() else "fp32")
+        return embedded.train(task, local, known, poser, plan)
+
+    return task, train
+
+
+def _lora(options: argparse.Namespace, found: data.Data, command: str) -> Made:
+    recipe = replace(lora.Recipe(), rank=options.rank, alpha=2 * options.rank, rate=options.rate)
+    if options.epochs:
+        recipe = replace(recipe, epochs=options.epochs)
+    gpu = torch.cuda.is_available()
+    quantization: Quantization = options.quantization or ("nf4" if gpu else "bf16" if fast_bf16() else "fp32")
+    task = Task(
+        found,
+        options.adapter,
+        options.seed,
+        lora.settings(recipe, options.base.name, quantization),
+        command,
+    )
+    check_model(options.base)
+    task.begin()
+    stored = sum(path.stat().st_size for path in options.base.glob("*.safetensors"))
+    needed = int(stored / 2 * _BYTES[quantization] * _BESIDE) + _ROOM
+    free = torch.cuda.mem_get_info()[0] if gpu else None
+    checks.memory(needed, "Choose --quantization nf4, or a smaller model.", free)
+    checks.disk(options.adapter, 1 << 30)
+    return task, lambda: lora.train(task, load(options.base, quantization), recipe)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < 1e6:
+        raise ValueError
+    return value

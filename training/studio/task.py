@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One training of a studio's: what it is made from, where it is while it goes on, and how its result gets its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...performance import FacescriptError
+from ...performance.parsing import read_object
+from ...performance.saving import saved
+from ..metrics import Figures
+from . import checks
+from .data import Data
+
+_STATE = "training.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """`settings` are what else decides the result. The result will be the folder `out`; beside it, `work` holds what a
+    training that was stopped goes on from. `command` is what was typed."""
+
+    data: Data
+    out: Path
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def work(self) -> Path:
+        """The folder of what is kept until the result is whole."""
+        return self.out.with_name(self.out.name + ".training")
+
+    @property
+    def digest(self) -> str:
+        """The same for the same training."""
+        return hashlib.sha256(json.dumps([self.data.digest, self.seed, self.settings]).encode()).hexdigest()
+
+    def begin(self) -> dict[str, Any]:
+        """What was noted of this training when it was stopped, or nothing. Raises FacescriptError (`exists`) for a
+        result that is there, or for what is left of another training."""
+        checks.folder(self.out)
+        if not self.work.exists():
+            return {}
+        found = read_object(self.work / _STATE) if (self.work / _STATE).is_file() else {}
+        if found.get("digest") != self.digest:
+            what = f"{self.work} is from a training of other data, or with other settings, that was not finished."
+            raise FacescriptError("exists", what, "Delete that folder, or choose another one with --adapter.")
+        return found
+
+    def note(self, **known: object) -> None:
+        """Keep what is known of this training, as JSON."""
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"Cannot make {self.work}: {error.strerror}."
+            raise FacescriptError("no_folder", what, "Choose another folder with --adapter.") from error
+        with saved(self.work / _STATE) as stream:
+            json.dump({"digest": self.digest} | known, stream, allow_nan=False)
+
+    @contextmanager
+    def result(self) -> Iterator[Path]:
+        """A folder to write the result into, which gets its name when all of it is there."""
+        partial = self.work / "result"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        if self.out.exists():
+            # Empty, as `begin` has seen.
+            self.out.rmdir()
+        partial.rename(self.out)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure before and after a training; `what` says of what, and on what it was measured."""
+
+    what: str
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, what: str, before: Figures, after: Figures) -> Row:
+        """Errors of poses."""
+        return cls(what, str(before), str(after))
+
+    def __str__(self) -> str:
+        return f"{self.what}\n    before  {self.before}\n    after   {self.after}"
