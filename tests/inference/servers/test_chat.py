@@ -125,7 +125,7 @@ def test_the_request_is_of_the_openai_form() -> None:
 def test_without_the_package_requests_everything_is_imported_and_asking_says_so() -> None:
     code = (
         "import sys; sys.modules['requests'] = sys.modules['urllib3'] = None\n"
-        "from facescript.inference import server_trial\n"
+        "from facescript.inference.servers import trial as server_trial\n"
         "from facescript.inference.options import ModelOptions\n"
         "trial = server_trial.start(ModelOptions('server', address='localhost:1'))\n"
         "trial._thread.join(10)\n"
