@@ -13,7 +13,7 @@ faults     faults of all kinds, injected for real, and what came of each; writes
 offline    FOLDER: all packages of Set Up, for a machine without a network (--help says more)
 soak       a random user in one Blender, checked after each step (--help says more)
 fuzz       every parser of the border under mutated files (--help says more)
-train      the embedded model's adapter, from the corpus, in steps that can be interrupted (hours)
+train      the embedded model's adapter, from the corpus (hours); with --data an adapter from your own performances
 evaluate   the embedded model's poses beside baselines, on held-out entries; with --acting, the acting checks
 pictures   take the pictures of the documentation again (needs a windowed Blender)
 """
