@@ -195,6 +195,8 @@ def _summed_up(batch: Batch, rows: Sequence[Row], journal: Journal, end: End, to
         more = failed - len(told)
         tail = f"{more:,} more are" if told and more else "They are" if more else "All are"
         print(f"{tail} in {batch.folder / NAME}. To try them again:\n  {batch.again} --retry-failed", file=sys.stderr)
+    if end == "hopeless":
+        print("The batch cannot go on: the last line above says why.", file=sys.stderr)
     if left:
         print(f"To go on:\n  {batch.again}", file=sys.stderr, flush=True)
     if end == "stopped":

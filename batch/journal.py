@@ -163,8 +163,9 @@ def _opened(path: Path, end: int) -> FileIO:
     try:
         # Without a buffer, in which the rest of a line would wait for which there was no room.
         stream = path.open("r+b", buffering=0)
-        # A last line that was cut off.
-        stream.truncate(end)
+        if stream.seek(0, os.SEEK_END) > end:
+            # A last line that was cut off.
+            stream.truncate(end)
         return stream
     except OSError as error:
         raise _cannot_write(path, error) from error

@@ -248,7 +248,8 @@ def sample(curves: ChannelCurves, frames: npt.ArrayLike) -> Array:
     values = np.zeros((at.size, COUNT))
     for name, curve in curves.curves.items():
         values[:, INDEX[name]] = evaluate(curve, at)
-    return values
+    # Between two keys at 1, a curve's rounding is past it.
+    return np.clip(values, LOW, HIGH)
 
 
 def _bezier(p0: Array, p1: Array, p2: Array, p3: Array, t: Array) -> Array:

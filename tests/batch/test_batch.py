@@ -158,7 +158,7 @@ def test_a_server_that_stays_away_ends_the_batch_and_leaves_the_rest_open(
     assert setting.run(rows) == 1
     assert setting.states() == {("a", "done"): 1}
     captured = capsys.readouterr()
-    assert "The batch cannot go on." in captured.err
+    assert "The batch cannot go on: " in captured.err
     assert "1 of 21 lines are done, 0 failed, 20 are left." in captured.out
     assert "To go on:\n  run it" in captured.err
 

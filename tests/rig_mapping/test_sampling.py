@@ -29,6 +29,17 @@ def test_samples_are_what_was_written_at_every_frame_and_between() -> None:
     assert sampled[58, INDEX["jawOpen"]] == pytest.approx(0.5)
 
 
+def test_a_channel_that_is_held_at_its_limit_stays_in_its_range_between_keys() -> None:
+    held = performance(
+        *((float(time), {"jawOpen": 1.0, "headYaw": -1.0, "browInnerUp": time % 2}) for time in range(8))
+    )
+    made = curves.channel_curves(held, 60.0, 0, styles.get("natural"))
+    sampled = curves.sample(made, np.arange(made.start, made.end, 0.25))
+    assert sampled[:, INDEX["jawOpen"]].max() == 1.0
+    assert sampled[:, INDEX["browInnerUp"]].max() == 1.0
+    assert sampled[:, INDEX["headYaw"]].min() == -1.0
+
+
 def test_a_hand_made_key_is_sampled_and_cut_to_the_channels_range() -> None:
     obj = rigs.face()
     block = obj.data.shape_keys.key_blocks["cheekPuff"]

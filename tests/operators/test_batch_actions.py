@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The actions of a batch: in one .blend, each of its own line and face, on a face that is left as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from scenes import ENTRY, cube_with_keys  # noqa: E402
+
+NEUTRAL = {"jawOpen": 0.0}
+
+
+def line(folder: Path, name: str, pose: dict[str, float]) -> list[str]:
+    path = folder / f"{name}.jsonl"
+    frames = [{"t": 0.0, "text": "rest", "pose": NEUTRAL}, {"t": 1.0, "text": "there", "pose": pose}]
+    path.write_text(json.dumps({"id": name, "script": "Hi.", "keyframes": frames}))
+    return [str(path), name, ""]
+
+
+def work(extension: Any, path: Path, *lines: list[str], **other: Any) -> Any:
+    """The work of one part, or of none where there are no lines, as a process of its own gets it."""
+    parts = [{"name": "actions_0001", "blend": str(path), "lines": list(lines)}] if lines else []
+    how = {"blend": "", "face": "", "style": "linear", "fps": 30.0, "characters": [], "parts": parts}
+    return extension.module("batch.parts").Work.from_dict(how | other)
+
+
+def carry_out(extension: Any, given: Any) -> list[str]:
+    return list(extension.module("operators.batch_actions").carry_out(given))
+
+
+def test_each_line_has_actions_under_its_name(extension: Any, tmp_path: Path) -> None:
+    path = tmp_path / "actions_0001.blend"
+    jaw = line(tmp_path, "one", {"jawOpen": 0.5})
+    nod = line(tmp_path, "two", {"jawOpen": 0.25, "headPitch": -0.5})
+    given = work(extension, path, jaw, nod)
+    assert carry_out(extension, given) == ["actions_0001"]
+    # As it is done again where a batch was ended between the two.
+    assert carry_out(extension, given) == ["actions_0001"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["actions_0001.blend", "one.jsonl", "two.jsonl"]
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    actions = bpy.data.actions
+    assert sorted(action.name for action in actions) == ["one", "two", "two (ARKit Face Rig)"]
+    assert all(action.use_fake_user and action.users == 1 for action in actions)
+    assert [action["facescript_line"] for action in sorted(actions, key=lambda a: a.name)] == ["one", "two", "two"]
+    assert tuple(actions["one"].frame_range) == (1.0, 31.0)
+    assert bpy.context.scene.render.fps == 30
+    keys = bpy.data.objects["ARKit Face"].data.shape_keys
+    assert all(key.value == 0.0 for key in keys.key_blocks)
+    # One of them plays on the face as any action does.
+    api = extension.module("rig_mapping.blender_api")
+    path_of = 'key_blocks["jawOpen"].value'
+    assert api.find_fcurve(api.place_of(actions["one"]), path_of, 0).evaluate(31.0) == pytest.approx(0.5)
+    assert api.find_fcurve(api.place_of(actions["two"]), path_of, 0).evaluate(31.0) == pytest.approx(0.25)
+
+
+@pytest.fixture
+def two_faces(extension: Any, tmp_path: Path) -> Path:
+    """A file with two characters, of which one has keys already."""
+    for place, name in enumerate(("Anna", "Bob")):
+        face = cube_with_keys(["jawOpen", "mouthSmileLeft", "mouthSmileRight"], name)
+        face.location.x = 5.0 * place
+    keys = bpy.data.objects["Anna"].data.shape_keys
+    keys.key_blocks["jawOpen"].value = 0.9
+    keys.key_blocks["jawOpen"].keyframe_insert("value", frame=1)
+    path = tmp_path / "faces.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
+def test_a_line_goes_to_the_face_of_its_character(extension: Any, two_faces: Path, tmp_path: Path) -> None:
+    path = tmp_path / "actions_0001.blend"
+    one, two = (line(tmp_path, name, {"jawOpen": 0.5}) for name in ("one", "two"))
+    one[2], two[2] = "Bob", "A bystander"
+    before = two_faces.read_bytes()
+    carry_out(extension, work(extension, path, one, two, blend=str(two_faces), face="Anna"))
+    assert two_faces.read_bytes() == before
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    # The file's own action has no user any more, and is not kept.
+    assert sorted(action.name for action in bpy.data.actions) == ["one", "two"]
+    api = extension.module("rig_mapping.blender_api")
+    curve = api.find_fcurve(api.place_of(bpy.data.actions["two"]), 'key_blocks["jawOpen"].value', 0)
+    assert [point.co.y for point in curve.keyframe_points] == [0.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"characters": ["Anna", "Carl"]}, "has several faces, and none is called 'Carl'. Choose one with --face"),
+        ({"characters": [""]}, "and a line does not say whose it is"),
+        ({"characters": ["Carl"], "face": "Dora"}, "has no face 'Dora'"),
+        ({"characters": ["Anna"], "blend": "/nowhere.blend"}, "There is no file /nowhere.blend"),
+    ],
+)
+def test_a_character_without_a_face_is_found_out_first(
+    extension: Any, two_faces: Path, tmp_path: Path, other: dict[str, Any], words: str
+) -> None:
+    error = extension.module("performance").FacescriptError
+    with pytest.raises(error) as caught:
+        carry_out(extension, work(extension, tmp_path / "x.blend", **({"blend": str(two_faces)} | other)))
+    assert words in str(caught.value)
+    carry_out(extension, work(extension, tmp_path / "x.blend", blend=str(two_faces), characters=["Bob", "Anna"]))
+
+
+def test_a_performance_from_a_file_is_rendered_on_its_character_s_face(
+    extension: Any, two_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps(ENTRY | {"character": "Bob"}))
+    main = extension.module("operators.command_line").main
+    assert (
+        main(["render", "contact-sheet", str(path), str(tmp_path / "x.png"), "--on", str(two_faces), "--size", "64"])
+        == 0
+    )
+    assert (tmp_path / "x.png").is_file()
+    assert [len(bpy.data.objects[name].facescript.beats) for name in ("Anna", "Bob")] == [0, 3]
+    assert main(["render", "plot", str(two_faces), str(tmp_path / "y.png"), "--style", "soft"]) == 2
