@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast a pose is decoded: the skeleton decoder against plain `model.generate` of KeyframeFace's JSON.
+"""How fast poses are decoded: the skeleton decoder against plain `model.generate` of KeyframeFace's JSON.
 
-Both have the same model, the same prompt (KeyframeFace's request after one worked example, as the embedded model
-gets it) and the same machine, in one run. A model that was not trained on this task may stop early or go on for
-ever, so plain generation is made to write exactly as many tokens as the answer has.
+Both have the same model, the same prompts (KeyframeFace's request after one worked example, as a model gets it that was
+not trained on the request) and the same machine, in one run: one keyframe, and five of one performance, which plain
+generation writes one after another, as one request a keyframe means. A model that was not trained on this task may
+stop early or go on for ever, so plain generation's rate is taken from fewer tokens than an answer has.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..inference.prompts import Messages
     from ..inference.worker.local_model import LocalModel
+    from ..inference.worker.skeleton import Request
 
 TARGET = 5.0
 
@@ -25,32 +27,54 @@ _TEXTS = (
     "Both brows shoot up, the eyes widen and the jaw drops.",
     "Inner brows pinch upward, lids lower, the lips press thin.",
     "Head tilts to the left, one mouth corner pulls into a smirk.",
+    "The smile fades; the gaze drops to the floor.",
+    "Nose wrinkles, the upper lip lifts, the eyes narrow.",
 )
 _BACKGROUND = "A rented flat at night; the landlord is at the door."
 _EMOTION = "Alarm that turns into contempt"
 
+# Tokens that plain generation writes to tell its rate; the first of them reads the prompt.
+_WRITTEN = 64
+
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds per keyframe of one quantization.
+    """Seconds of one quantization.
 
-    `cold` reads the whole prompt each time, `shared` keeps the cache of what the prompts of one performance have in
-    common, `plain` is `model.generate` of `tokens` tokens.
+    `one` and `five` are what the skeleton decoder takes for one keyframe and for five, each with its prompt; `expected`
+    the same five as expected values. `prompt` is what `model.generate` takes until its first token, `token` for each
+    after it, and an answer has `tokens`. `same` of `values` are equal in five keyframes side by side and one by one.
     """
 
     quantization: str
-    cold: float
-    shared: float
-    plain: float
+    one: float
+    five: float
+    expected: float
+    prompt: float
+    token: float
     tokens: int
+    same: int
+    values: int
 
     @property
-    def ratio(self) -> float:
-        """How many times faster a keyframe of a performance is than plain generation."""
-        return self.plain / self.shared
+    def plain(self) -> float:
+        """Seconds of plain generation for one keyframe."""
+        return self.prompt + self.token * (self.tokens - 1)
+
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """How many times faster the skeleton decoder is: for one keyframe, and for five."""
+        return self.plain / self.one, len(_TEXTS) * self.plain / self.five
+
+    def row(self) -> str:
+        """One line of the table."""
+        times = f"{self.one:8.1f}{self.five:8.1f}{self.expected:10.1f}{self.plain:10.1f}{len(_TEXTS) * self.plain:9.1f}"
+        rates = f"{self.tokens / self.one:9.0f}{len(_TEXTS) * self.tokens / self.five:8.0f}{1 / self.token:8.1f}"
+        one, five = self.ratios
+        return f"{self.quantization:6}{times}{rates}{one:9.1f}x{five:7.1f}x{self.same:8d}/{self.values}"
 
 
-def bench_decoding(models: Path, quantizations: Sequence[str] = ("nf4", "bf16")) -> list[Result]:
+def bench_decoding(models: Path, quantizations: Sequence[str] = ("nf4", "bf16", "fp32")) -> list[Result]:
     """Measure, print a table, and return its rows; `models` is the folder of prepared models. Takes some minutes."""
     # First the worker's package: it sets how torch's threads wait.
     from ..inference import worker  # noqa: F401, I001
@@ -58,27 +82,52 @@ def bench_decoding(models: Path, quantizations: Sequence[str] = ("nf4", "bf16"))
 
     from ..inference.options import EMBEDDED_MODEL
 
-    print("Seconds per keyframe: skeleton decoder against model.generate (greedy, same prompt, as many tokens)")
+    print("Skeleton decoder against model.generate (greedy, the same prompts, as many tokens), seconds and tokens/s")
     print(f"{EMBEDDED_MODEL}; {machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"{time.strftime('%Y-%m-%d %H:%M')}\n")
-    print(f"{'':6}{'skeleton, cold':>16}{'skeleton':>10}{'generate':>10}{'tokens':>8}{'ratio':>8}")
+    print(f"{'':6}{'skeleton':>16}{'':10}{'generate':>19}{'tokens/s':>25}{'ratio':>18}{'equal':>12}")
+    head = f"{'':6}{'one':>8}{'five':>8}{'expected':>10}{'one':>10}{'five':>9}{'one':>9}{'five':>8}{'plain':>8}"
+    print(f"{head}{'one':>10}{'five':>8}")
     results = []
     for quantization in quantizations:
         results.append(_measure(models / EMBEDDED_MODEL, quantization))
-        r = results[-1]
-        row = f"{r.quantization:6}{r.cold:16.2f}{r.shared:10.2f}{r.plain:10.2f}{r.tokens:8d}{r.ratio:7.1f}x"
-        print(row, flush=True)
-    print(f"\nThe target is {TARGET:.0f}x per keyframe.")
+        print(results[-1].row(), flush=True)
+    print(f"\nThe target is {TARGET:.0f} times as fast. Equal: values of five keyframes side by side and one by one.")
     return results
 
 
 def _measure(folder: Path, quantization: str) -> Result:
     from ..inference import prompts
-    from ..inference.examples import Examples
     from ..inference.worker.local_model import load
     from ..inference.worker.skeleton import SkeletonDecoder
 
     local = load(folder, quantization)  # type: ignore[arg-type]
+    requests = _requests()
+    # The first run of anything is slower.
+    plain_seconds(local, requests[0].messages, 1)
+    begin = time.perf_counter()
+    [first] = SkeletonDecoder(local).decode(requests[:1])
+    one = time.perf_counter() - begin
+    begin = time.perf_counter()
+    together = SkeletonDecoder(local).decode(requests)
+    five = time.perf_counter() - begin
+    begin = time.perf_counter()
+    SkeletonDecoder(local, "expected").decode(requests)
+    expected = time.perf_counter() - begin
+
+    alone = [first, *(SkeletonDecoder(local).decode([request])[0] for request in requests[1:])]
+    same = sum(a == b for pose, other in zip(together, alone, strict=True) for a, b in zip(pose, other, strict=True))
+    prompt = plain_seconds(local, requests[0].messages, 1)
+    token = (plain_seconds(local, requests[0].messages, _WRITTEN) - prompt) / (_WRITTEN - 1)
+    tokens = len(local.tokens(prompts.answer(first, 0)))
+    return Result(quantization, one, five, expected, prompt, token, tokens, same, sum(len(pose) for pose in alone))
+
+
+def _requests() -> list[Request]:
+    from ..inference import prompts
+    from ..inference.examples import Examples
+    from ..inference.worker.skeleton import Request
+
     examples = Examples.load()
     requests = []
     for index, text in enumerate(_TEXTS):
@@ -86,23 +135,8 @@ def _measure(folder: Path, quantization: str) -> Result:
         brief = performance.brief
         worked = [(keyframe.text, brief.background, brief.emotion, keyframe.pose)]
         messages = prompts.poser_messages(_TEXTS, _BACKGROUND, _EMOTION, index, worked)
-        requests.append((messages, index, keyframe.pose))
-    # The first run of anything is slower.
-    SkeletonDecoder(local).decode(*requests[0])
-
-    begin = time.perf_counter()
-    poses = [SkeletonDecoder(local).decode(*request) for request in requests]
-    cold = (time.perf_counter() - begin) / len(requests)
-
-    decoder = SkeletonDecoder(local)
-    begin = time.perf_counter()
-    for request in requests:
-        decoder.decode(*request)
-    shared = (time.perf_counter() - begin) / len(requests)
-
-    messages, index, _ = requests[0]
-    count = len(local.tokens(prompts.answer(poses[0], index)))
-    return Result(quantization, cold, shared, plain_seconds(local, messages, count), count)
+        requests.append(Request(messages, index, keyframe.pose))
+    return requests
 
 
 def plain_seconds(local: LocalModel, messages: Messages, count: int) -> float:

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from ..performance import Brief, FacescriptError, Performance, jsonl
 from .client import WorkerClient, perform, worker_command
-from .options import BACKENDS, QUANTIZATION_CHOICES, ModelOptions
+from .options import BACKENDS, DECODINGS, QUANTIZATION_CHOICES, ModelOptions
 from .servers.addresses import check_key, given_key, parse_address
 from .setup.runtime import Runtime, child_environment
 
@@ -28,8 +28,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that choose a model and a take."""
     parser.add_argument("--backend", choices=BACKENDS, help="embedded; local with --model, server with --address")
     parser.add_argument("--model", default="", help="the folder of a local model")
-    parser.add_argument("--adapter", default="", help="the folder of a LoRA for the local model")
+    parser.add_argument(
+        "--adapter",
+        default="",
+        help="the folder of a LoRA for the local model, or of what `run.py train` made for the embedded one",
+    )
     parser.add_argument("--quantization", choices=QUANTIZATION_CHOICES, default="auto")
+    parser.add_argument(
+        "--decoding", choices=DECODINGS, default="greedy", help="a local model's values: the likeliest, or their mean"
+    )
     parser.add_argument(
         "--address", default="", help="where a server speaks the OpenAI form, as http://localhost:11434"
     )
@@ -45,6 +52,8 @@ def model_options(options: argparse.Namespace, parser: argparse.ArgumentParser) 
     backend = options.backend or ("local" if options.model else "server" if options.address else "embedded")
     if (options.address or options.server_model) and backend != "server":
         parser.error("--address and --server-model are for --backend server")
+    if options.decoding != "greedy" and backend != "local":
+        parser.error("--decoding is for --backend local")
     if backend == "server":
         if not options.address or options.model or options.adapter:
             parser.error("--backend server needs --address, and no --model or --adapter")
@@ -52,9 +61,9 @@ def model_options(options: argparse.Namespace, parser: argparse.ArgumentParser) 
         return ModelOptions(backend, options.server_model, address=address, key=key)
     if backend == "local" and not options.model:
         parser.error("--backend local needs --model FOLDER")
-    if backend == "embedded" and (options.model or options.adapter):
-        parser.error("--model and --adapter are for --backend local")
-    return ModelOptions(backend, options.model, options.adapter, options.quantization)
+    if backend == "embedded" and options.model:
+        parser.error("--model is for --backend local")
+    return ModelOptions(backend, options.model, options.adapter, options.quantization, decoding=options.decoding)
 
 
 def _seed(text: str) -> int:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from ..performance import FacescriptError
 
 BACKENDS = ("embedded", "local", "server")
+DECODINGS = ("greedy", "expected")
 QUANTIZATION_CHOICES = ("auto", "nf4", "int8", "bf16", "fp32", "none")
 
 # Longer than any path, address or key.
@@ -20,11 +21,13 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """The backend; for a local model its folder, a LoRA folder ("" for none), and how it is quantized; for a server
-    its address, the name of a model there ("" for its only one), and a key ("" for none), which no text shows.
+    """The backend; for a local model its folder or its name in Hugging Face's cache, the same of a LoRA ("" for none),
+    how it is quantized, and how it decodes values; for a server its address, the name of a model there ("" for its only
+    one), and a key ("" for none), which no text shows.
 
     `quantization` is one of `QUANTIZATION_CHOICES`: `auto` is what a measurement on this machine chose at set-up,
-    `none` keeps the weights' own precision. Raises FacescriptError (`bad_option`) for other words.
+    `none` keeps the weights' own precision. `decoding` is one of `DECODINGS`: the likeliest value, or the mean of all
+    values by their probabilities. Raises FacescriptError (`bad_option`) for other words.
     """
 
     backend: str = "embedded"
@@ -33,10 +36,12 @@ class ModelOptions:
     quantization: str = "auto"
     address: str = ""
     key: str = field(default="", repr=False)
+    decoding: str = "greedy"
 
     def __post_init__(self) -> None:
         _one_of("backend", self.backend, BACKENDS)
         _one_of("quantization", self.quantization, QUANTIZATION_CHOICES)
+        _one_of("decoding", self.decoding, DECODINGS)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, object]) -> ModelOptions:

@@ -302,10 +302,9 @@ def _perform_file(options: argparse.Namespace) -> None:
 
 def _model(options: argparse.Namespace, parser: argparse.ArgumentParser) -> ModelOptions:
     """The model that the options choose, else the one of the preferences."""
-    if (
-        not (options.backend or options.model or options.address or options.server_model)
-        and options.quantization == "auto"
-    ):
+    plain = (options.quantization, options.decoding) == ("auto", "greedy")
+    given = (options.backend, options.model, options.adapter, options.address, options.server_model)
+    if plain and not any(given):
         return preferences.model_options(bpy.context)
     model = json_lines.model_options(options, parser)
     if model.backend == "server":
@@ -320,11 +319,13 @@ def _preferred(model: ModelOptions) -> Iterator[None]:
     wanted = {"backend": model.backend}
     if model.backend == "server":
         wanted |= {"server_address": model.address, "server_model": model.model, "server_key": model.key}
+    elif model.backend == "embedded":
+        wanted |= {"trained_adapter": model.adapter}
     else:
         wanted |= {"model_folder": model.model, "adapter_folder": model.adapter}
-    kept = {name: getattr(chosen, name) for name in (*wanted, "quantization")}
+    kept = {name: getattr(chosen, name) for name in (*wanted, "quantization", "decoding")}
     try:
-        for name, value in (wanted | {"quantization": model.quantization}).items():
+        for name, value in (wanted | {"quantization": model.quantization, "decoding": model.decoding}).items():
             setattr(chosen, name, value)
         yield
     finally:

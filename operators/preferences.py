@@ -39,6 +39,10 @@ QUANTIZATION_ITEMS = [
     ("bf16", "bf16", "The weights as they are"),
     ("fp32", "fp32", "Most memory; for processors that are slow at bf16"),
 ]
+DECODING_ITEMS = [
+    ("greedy", "Likeliest", "Each value is the one that the model finds likeliest, with one decimal"),
+    ("expected", "Expected", "Each value is the mean of all, weighted by how likely the model finds them: finer steps"),
+]
 
 
 def _models(chosen: Any, _context: Any, typed: str) -> list[str]:
@@ -68,7 +72,8 @@ class Settings:
     backend: EnumProperty(name="Model", description="Which model writes the performance", items=BACKEND_ITEMS)
     model_folder: StringProperty(
         name="Model Folder",
-        description="The folder of the local model: config.json, tokenizer.json, *.safetensors",
+        description="The folder of the local model: config.json, tokenizer.json, *.safetensors. Or its name, such as "
+        "Qwen/Qwen3-14B, if it was downloaded to Hugging Face's cache",
         subtype="DIR_PATH",
     )
     adapter_folder: StringProperty(
@@ -76,8 +81,17 @@ class Settings:
         description="The folder of a LoRA for the local model, as peft saves it. Empty: none",
         subtype="DIR_PATH",
     )
+    trained_adapter: StringProperty(
+        name="Trained Adapter",
+        description="The folder of an adapter for the embedded model that was trained on your own performances. "
+        "Empty: the one that comes with the extension",
+        subtype="DIR_PATH",
+    )
     quantization: EnumProperty(
         name="Quantization", description="How the model's weights are kept in memory", items=QUANTIZATION_ITEMS
+    )
+    decoding: EnumProperty(
+        name="Values", description="How a local model's probabilities become a value", items=DECODING_ITEMS
     )
     keep_loaded: IntProperty(
         name="Keep the Model Loaded",
@@ -165,7 +179,8 @@ def model_options(context: bpy.types.Context) -> ModelOptions:
         address = str(server_address(context))
         return ModelOptions("server", chosen.server_model, address=address, key=check_key(given_key(chosen.server_key)))
     if chosen.backend == "embedded":
-        return ModelOptions("embedded", quantization=chosen.quantization)
+        trained = bpy.path.abspath(chosen.trained_adapter) if chosen.trained_adapter else ""
+        return ModelOptions("embedded", adapter=trained, quantization=chosen.quantization)
     model = bpy.path.abspath(chosen.model_folder) if chosen.model_folder else ""
     adapter = bpy.path.abspath(chosen.adapter_folder) if chosen.adapter_folder else ""
-    return ModelOptions("local", model, adapter, chosen.quantization)
+    return ModelOptions("local", model, adapter, chosen.quantization, decoding=chosen.decoding)

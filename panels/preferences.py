@@ -34,6 +34,8 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
             box.prop(self, "accelerator")
         box = layout.box()
         box.prop(self, "backend")
+        if self.backend == "embedded":
+            box.prop(self, "trained_adapter")
         if self.backend == "local":
             box.prop(self, "model_folder")
             box.prop(self, "adapter_folder")
@@ -41,6 +43,8 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
             self._draw_server(box, width)
         else:
             box.prop(self, "quantization")
+            if self.backend == "local":
+                box.prop(self, "decoding")
             box.prop(self, "keep_loaded")
             paragraph(box, "Scripts and performances stay on this machine.", width, "LOCKED")
         layout.operator("facescript.copy_diagnostics", icon="COPYDOWN")

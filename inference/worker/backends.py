@@ -58,7 +58,7 @@ def make(options: ModelOptions, models: Path) -> Backend:
 def _make_here(options: ModelOptions, models: Path) -> Backend:
     # Imported here: what a server answers needs no torch.
     from . import adapter as adapters
-    from . import quantization
+    from . import hub_cache, quantization
     from .embedded import EmbeddedBackend
     from .local_backend import LocalBackend
     from .local_model import load
@@ -66,11 +66,15 @@ def _make_here(options: ModelOptions, models: Path) -> Backend:
     chosen = quantization.resolve(options.quantization, models)
     if options.backend == "embedded":
         local = load(models / EMBEDDED_MODEL, chosen)
-        if (EMBEDDED_ADAPTER / adapters.MANIFEST).is_file():
-            return EmbeddedBackend(local, EMBEDDED_ADAPTER)
+        folder = Path(options.adapter) if options.adapter else EMBEDDED_ADAPTER
+        if options.adapter or (folder / adapters.MANIFEST).is_file():
+            return EmbeddedBackend(local, folder)
         return LocalBackend(local, Examples.load(), trained=False)
     if not options.model:
         raise FacescriptError("no_model", "No model folder was given.", "Choose the folder of a local model.")
-    adapter = Path(options.adapter) if options.adapter else None
-    local = load(Path(options.model), chosen, adapter)
-    return LocalBackend(local, Examples.load(), trained=adapter is not None)
+    folder = hub_cache.folder(options.model)
+    adapter = hub_cache.folder(options.adapter) if options.adapter else None
+    if options.quantization == "auto":
+        chosen = quantization.fitting(folder, chosen)
+    local = load(folder, chosen, adapter)
+    return LocalBackend(local, Examples.load(), trained=adapter is not None, decoding=options.decoding)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ...performance import NEUTRAL, Brief, Pose
 from .. import prompts
@@ -11,8 +12,8 @@ from ..examples import Examples
 from .asks import Ask
 from .descriptions import LineWriter
 from .local_model import LocalModel
-from .prompted import Check, Near, PromptedModel, worked_pose
-from .skeleton import SkeletonDecoder
+from .prompted import Check, PoseAsk, PromptedModel
+from .skeleton import Request, SkeletonDecoder
 
 # A small model that only copies an example loses its place among the many zeros by the end of an answer, where the
 # head's angles are; a wrong head is a broken neck. So they stay this near to the example's.
@@ -23,42 +24,53 @@ class LocalBackend(PromptedModel):
     """A causal language model on this machine, with the skeleton decoder.
 
     `trained` tells that the model's adapter was trained on KeyframeFace's request; any other model is shown
-    worked examples chosen by likeness.
+    worked examples chosen by likeness. `decoding` is one of `options.DECODINGS`.
     """
 
-    # Rows written at once: each holds a copy of the scene's cache (some 20 MB with the smallest model).
+    # Lines written at once: each holds a copy of the scene's cache (some 20 MB with the smallest model).
     batch = 16
 
-    def __init__(self, local: LocalModel, examples: Examples, *, trained: bool) -> None:
+    def __init__(self, local: LocalModel, examples: Examples, *, trained: bool, decoding: str = "greedy") -> None:
         super().__init__(examples)
         self._local = local
         self._trained = trained
-        self._decoder = SkeletonDecoder(local)
+        self._decoder = SkeletonDecoder(local, decoding)
         self._writer = LineWriter(local)
-        self._draft = NEUTRAL
+        self._at_once: bool | None = None
 
     @property
     def label(self) -> str:
         """The model's folder name and its quantization."""
-        return f"{self._local.folder.name} ({self._local.quantization})"
+        return f"{self._local.name} ({self._local.quantization})"
 
     def begin(self) -> None:
         """A cache of an earlier request would save little, and in 16 bits it makes another rounding."""
         self._writer.forget()
         self._decoder.forget()
-        self._draft = NEUTRAL
 
     def write(self, scene: str, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
-        """All lines in one batch of the model."""
-        return self._writer.write(scene, [prompts.planner_moment(ask.words) for ask in asks], seed, check)
+        """All lines in one batch of the model, without its adapter: that was trained to write poses, not lines."""
+        with self._local.without_adapter():
+            yield from self._writer.write(scene, [prompts.planner_moment(ask.words) for ask in asks], seed, check)
 
-    def answer(self, brief: Brief, descriptions: Sequence[str], place: int, near: Near, check: Check) -> Pose:
-        """The values of the answer's channels, decoded one after another."""
-        if self._trained:
-            near = ()
-        for _, keyframe in near:
-            self._draft = keyframe.pose
-        messages = prompts.poser_messages(descriptions, brief.background, brief.emotion, place, worked_pose(near))
+    def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
+        """The values of the answers' channels, several keyframes side by side."""
         reach = None if self._trained else _ANGLE_REACH
-        self._draft = self._decoder.decode(messages, place, self._draft, check, reach)
-        return self._draft
+        requests = [
+            Request(
+                ask.messages(brief, worked=not self._trained),
+                ask.place,
+                # What the corpus has for words like these: near enough to save most steps.
+                ask.near[0][1].pose if ask.near else NEUTRAL,
+                reach,
+            )
+            for ask in asks
+        ]
+        if self._trained and requests:
+            # KeyframeFace's own script leaves the form as it is; what its adapter then writes first is not published.
+            if self._at_once is None:
+                self._at_once = self._decoder.answers_at_once(requests[0])
+            requests = [replace(request, thinking=self._at_once) for request in requests]
+        rows = self._local.rows
+        for start in range(0, len(requests), rows):
+            yield from self._decoder.decode(requests[start : start + rows], check)

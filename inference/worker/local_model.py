@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,30 +13,52 @@ from typing import Any, Literal, get_args
 import torch
 
 from ...performance import FacescriptError
+from ..footprint import footprint
 from .model_folder import TEMPLATE_BYTES, check_lora, check_model
-from .template_trial import is_bounded
+from .placement import ROWS, Placement, device_map, placed, this_machine
+from .template_trial import THINKING_OFF, is_bounded
 
 # "none" is the precision that the weights are stored in.
 Quantization = Literal["nf4", "int8", "bf16", "fp32", "none"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
+
+# What opens thoughts at the end of a prompt, in forms that always think (DeepSeek-R1, QwQ), and what ends them before
+# any; and of forms with channels (gpt-oss), what leads to the answer's.
+_CLOSINGS = {
+    "<think>": "\n\n</think>\n\n",
+    "<|start|>assistant": "<|channel|>final<|message|>",
+}
+# Tokens that hold any of these.
+_TAIL = 16
 
 _CHOOSE = "Choose a folder with config.json, tokenizer.json and *.safetensors files, as Hugging Face models have."
 
 
 @dataclass
 class LocalModel:
-    """A loaded model with its tokenizer (both from transformers) and how it is quantized."""
+    """A loaded model with its tokenizer (both from transformers), how it is quantized, and how many keyframes it may
+    decode side by side."""
 
     model: Any
     tokenizer: Any
     quantization: Quantization
     folder: Path
+    rows: int = ROWS
     _form_tried: bool = False
 
     @property
     def device(self) -> torch.device:
         """Where the model's first layer takes its tokens."""
-        return self.model.get_input_embeddings().weight.device
+        found = self.model.get_input_embeddings().weight.device
+        # What accelerate has put aside is nowhere until it is used, and then on the first GPU.
+        return torch.device("cuda", 0) if found.type == "meta" else found
+
+    @property
+    def name(self) -> str:
+        """The model's name for people: its folder's, or its own where the folder is one of Hugging Face's cache."""
+        if self.folder.parent.name == "snapshots":
+            return self.folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+        return self.folder.name
 
     @property
     def context(self) -> int:
@@ -42,31 +66,81 @@ class LocalModel:
         config = self.model.config.get_text_config()
         return int(getattr(config, "max_position_embeddings", None) or 4096)
 
-    def chat_tokens(self, messages: list[dict[str, str]]) -> list[int]:
+    def new_cache(self) -> Any:
+        """An empty key-value cache that can be cropped to any length.
+
+        Raises FacescriptError (`bad_model`) for a model that cannot go back: one with a running state beside or instead
+        of attention (Mamba, linear attention, convolutions).
+        """
+        from transformers import DynamicCache
+        from transformers.cache_utils import DynamicLayer
+
+        cache = DynamicCache(config=self.model.config)
+        if not all(getattr(layer, "is_croppable", False) is True for layer in cache.layers):
+            what = f"The model in {self.folder} keeps a running state, as Mamba and linear attention do."
+            raise FacescriptError("bad_model", what, "Choose one with attention alone, or run this one on a server.")
+        # transformers' own layers for sliding windows drop what has left the window, and cannot go back.
+        cache.layers = [DynamicLayer() if getattr(layer, "is_sliding", False) else layer for layer in cache.layers]
+        return cache
+
+    def reads_side_by_side(self, length: int) -> bool:
+        """Whether sequences of so many tokens can be read as rows with gaps: windows of attention are counted with the
+        gaps, so none may be shorter."""
+        from transformers import DynamicCache
+
+        layers = DynamicCache(config=self.model.config).layers
+        # Twice: a gap is shorter than what another row has read.
+        return all(layer.sliding_window >= 2 * length for layer in layers if getattr(layer, "is_sliding", False))
+
+    @contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """The model as it is without its LoRA, for a while."""
+        if not hasattr(self.model, "disable_adapter"):
+            yield
+            return
+        with self.model.disable_adapter():
+            yield
+
+    def chat_tokens(self, messages: list[dict[str, str]], *, thinking: bool = False) -> list[int]:
         """Token ids of a conversation in the model's own chat form, up to where its answer begins.
 
-        Control tokens are the form's alone: those that stand in the messages are read as text. Raises FacescriptError
-        (`bad_model`) for a form that does not end, makes gigabytes, or reaches for what it may not.
+        Thinking is turned off where the form can do so, and what it leaves open for thoughts is closed; `thinking`
+        takes the form as it is. Control tokens are the form's alone: those that stand in the messages are read as text.
+        Raises FacescriptError (`bad_model`) for a form that does not end, makes gigabytes, or reaches for what it may
+        not.
         """
+        found = self._formed(messages, thinking)
+        return found if thinking else [*found, *self._closing(found)]
+
+    def _closing(self, prompt: list[int]) -> list[int]:
+        """What closes the thoughts that a prompt ends with the beginning of, and opens the answer."""
+        end = self.tokenizer.decode(prompt[-_TAIL:])
+        for opened, closing in _CLOSINGS.items():
+            if end.rstrip().endswith(opened):
+                return list(self.tokenizer(closing, add_special_tokens=False)["input_ids"])
+        return []
+
+    def _formed(self, messages: list[dict[str, str]], thinking: bool) -> list[int]:
         if not self._form_tried:
             _try_chat_form(self.tokenizer.get_chat_template(), self.folder)
             self._form_tried = True
         # A form may raise anything: it is the model's own code, in a sandbox.
         try:
-            return self._chat_tokens(messages)
+            return self._chat_tokens(messages, thinking)
         except Exception:
             # Some models' form knows no system turn: what it says then opens the first question.
             system, question, *rest = messages
             first = {"role": "user", "content": f"{system['content']}\n\n{question['content']}"}
         try:
-            return self._chat_tokens([first, *rest])
+            return self._chat_tokens([first, *rest], thinking)
         except Exception as error:
             what = f"The chat template of the model in {self.folder} cannot be used ({type(error).__name__})."
             raise FacescriptError("bad_model", what, "Choose another model.") from error
 
-    def _chat_tokens(self, messages: list[dict[str, str]]) -> list[int]:
+    def _chat_tokens(self, messages: list[dict[str, str]], thinking: bool) -> list[int]:
+        options = {} if thinking else THINKING_OFF
         found = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+            messages, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True, **options
         )
         return list(found)
 
@@ -78,8 +152,9 @@ class LocalModel:
 def load(folder: Path, quantization: Quantization, adapter: Path | None = None) -> LocalModel:
     """Load the model in `folder`, with the LoRA in `adapter` (peft's form) if there is one.
 
-    On a CUDA or Apple GPU if torch finds one, else on the CPU. Raises FacescriptError (`no_model`, `bad_model`,
-    `no_memory`, `bad_adapter`).
+    On a CUDA or Apple GPU if torch finds one, with parts in the machine's memory where an NVIDIA GPU is too small, else
+    on the CPU. Raises FacescriptError (`no_model`, `bad_model`, `no_memory`, `bad_adapter`); `no_memory` before any
+    weights are read, if an estimate says so.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -87,6 +162,7 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
     if adapter is not None:
         check_lora(adapter)
     _quiet()
+    place = placed(folder, footprint(folder), quantization, this_machine())
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, told = AutoModelForCausalLM.from_pretrained(
@@ -95,8 +171,8 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
-            device_map="auto" if torch.cuda.is_available() else {"": _cpu_or_mps(quantization)},
-            **_quantization_arguments(quantization),
+            **_where(folder, quantization, place),
+            **_quantization_arguments(quantization, place.offloads),
         )
     # Whatever is wrong with a user's folder: tokenizers raises plain Exceptions, transformers nearly everything.
     except Exception as error:
@@ -118,7 +194,13 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
     model.eval()
     if adapter is not None:
         model = _with_adapter(model, adapter)
-    return LocalModel(model, tokenizer, quantization, folder)
+    return LocalModel(model, tokenizer, quantization, folder, place.rows)
+
+
+def _where(folder: Path, quantization: Quantization, place: Placement) -> dict[str, Any]:
+    if place.offloads:
+        return {"device_map": device_map(folder, quantization, place.max_memory)}
+    return {"device_map": "auto" if torch.cuda.is_available() else {"": _cpu_or_mps(quantization)}}
 
 
 def _try_chat_form(form: str, folder: Path) -> None:
@@ -128,7 +210,7 @@ def _try_chat_form(form: str, folder: Path) -> None:
         raise FacescriptError("bad_model", what, "Choose another model.")
 
 
-def _quantization_arguments(quantization: Quantization) -> dict[str, Any]:
+def _quantization_arguments(quantization: Quantization, offloads: bool) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
     if quantization == "nf4":
@@ -137,10 +219,12 @@ def _quantization_arguments(quantization: Quantization) -> dict[str, Any]:
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
+            llm_int8_enable_fp32_cpu_offload=offloads,
         )
         return {"quantization_config": config, "dtype": torch.bfloat16}
     if quantization == "int8":
-        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "dtype": torch.bfloat16}
+        config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_enable_fp32_cpu_offload=offloads)
+        return {"quantization_config": config, "dtype": torch.bfloat16}
     return {"dtype": {"fp32": torch.float32, "bf16": torch.bfloat16}.get(quantization, "auto")}
 
 

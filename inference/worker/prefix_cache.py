@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A model's key-value cache that is kept from one prompt to the next as far as they begin alike."""
+"""A model's key-value cache: kept from one prompt to the next as far as they begin alike, and shared by rows."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,15 +15,15 @@ from .local_model import LocalModel
 # What a pose's answer takes: 61 channels of some ten tokens each, with room for tokenizers that need more.
 ANSWER_TOKENS = 1024
 
+_BLOCK = 256
+
 
 class PrefixCache:
     """Runs one sequence through the model, and reuses what it has in common with the sequence before."""
 
     def __init__(self, local: LocalModel) -> None:
-        from transformers import DynamicCache
-
         self._local = local
-        self._cache: Any = DynamicCache(config=local.model.config)
+        self._cache = local.new_cache()
         self._tokens: list[int] = []
 
     @property
@@ -36,36 +37,14 @@ class PrefixCache:
             self._cache.crop(length - len(self._tokens))
             del self._tokens[length:]
 
-    def extend(self, tokens: Sequence[int], places: Sequence[int]) -> torch.Tensor:
-        """Run `tokens` after what the cache holds.
-
-        Returns the logits at `places` among them, shape (places, vocabulary), in float32.
-        """
-        ids = torch.tensor([list(tokens)], device=self._local.device)
-        keep = torch.tensor(list(places), device=self._local.device)
-        with torch.inference_mode():
-            out = self._local.model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=keep)
-        self._tokens.extend(tokens)
-        return out.logits[0].float()
-
-    def prefill(self, tokens: Sequence[int], check: Callable[[], None] = lambda: None, block: int = 256) -> None:
+    def prefill(self, tokens: Sequence[int], check: Callable[[], None] = lambda: None, block: int = _BLOCK) -> None:
         """Make the cache hold exactly `tokens`, running only what follows their common beginning.
 
         `block` tokens are run at once; `check` is called before each block and may raise to cancel. Raises
         FacescriptError (`long_text`) if they leave the model no room for an answer.
         """
-        room = self._local.context - ANSWER_TOKENS
-        if len(tokens) > room:
-            raise FacescriptError(
-                "long_text",
-                f"The texts are {len(tokens)} tokens long; this model reads at most {room}.",
-                "Shorten the descriptions, the background or the emotion.",
-            )
-        common = 0
-        for one, other in zip(self._tokens, tokens, strict=False):
-            if one != other:
-                break
-            common += 1
+        check_room(self._local, len(tokens))
+        common = common_beginning([self._tokens, tokens])
         self.rewind(common)
         for start in range(common, len(tokens), block):
             check()
@@ -76,8 +55,106 @@ class PrefixCache:
 
     def repeated(self, times: int) -> Any:
         """A copy of the key-value cache for a batch of `times` rows that all begin with what it holds."""
-        import copy
-
         cache = copy.deepcopy(self._cache)
         cache.batch_repeat_interleave(times)
         return cache
+
+
+class Rows:
+    """Several sequences that go on side by side after one beginning, each at its own pace.
+
+    What one row holds and another has not reached is a gap in the other's part of the cache, which its attention mask
+    leaves out; positions are counted without gaps. So each row is read as it would be alone, but for rounding.
+    """
+
+    def __init__(self, local: LocalModel, prefix: PrefixCache, count: int, columns: Sequence[int]) -> None:
+        """`count` rows that begin with what `prefix` holds; of the logits, `columns` are wanted: token ids."""
+        self._local = local
+        self._cache = prefix.repeated(count)
+        self._held = torch.ones((count, prefix.length), dtype=torch.bool)
+        self._columns = torch.tensor(list(columns))
+        self._column = {token: place for place, token in enumerate(columns)}
+        self._head = local.model.get_output_embeddings()
+
+    @property
+    def lengths(self) -> list[int]:
+        """How many tokens each row holds."""
+        return [int(length) for length in self._held.sum(dim=1)]
+
+    def column(self, token: int) -> int:
+        """Where a token of `columns` is found among the logits that `extend` returns."""
+        return self._column[token]
+
+    def extend(self, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """Run each row's next tokens, none for some; `places` are where among them logits are wanted.
+
+        Returns the logits of each row, shape (its places, columns), in float32 on the CPU.
+        """
+        width = max(map(len, rows))
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        new = torch.zeros((len(rows), width), dtype=torch.bool)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+            new[number, : len(row)] = True
+        positions = self._held.sum(dim=1, keepdim=True) + torch.arange(width)
+        self._held = torch.cat([self._held, new], dim=1)
+        where = [(number, place) for number, wanted in enumerate(places) for place in wanted]
+        found = self._run(ids, positions, where or [(0, 0)])
+        return list(found[: len(where)].split([len(wanted) for wanted in places]))
+
+    def _run(self, ids: torch.Tensor, positions: torch.Tensor, where: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """The logits at (row, place), shape (where, columns)."""
+        device = self._local.device
+        at = torch.tensor(where).T
+
+        # Before the output layer, not after it: logits of every token would take gigabytes with a large vocabulary.
+        def only_wanted(module: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            return (inputs[0][at[0], at[1]][None], *inputs[1:])
+
+        # Without a gap no mask is needed, and attention is faster without one.
+        mask = None if bool(self._held.all()) else self._held.long().to(device)
+        hook = self._head.register_forward_pre_hook(only_wanted)
+        try:
+            with torch.inference_mode():
+                out = self._local.model(
+                    input_ids=ids.to(device),
+                    attention_mask=mask,
+                    position_ids=positions.to(device),
+                    past_key_values=self._cache,
+                    use_cache=True,
+                )
+        finally:
+            hook.remove()
+        return out.logits[0][:, self._columns.to(out.logits.device)].float().cpu()
+
+    def rewind(self, lengths: Sequence[int]) -> None:
+        """Forget all but the first so many tokens of each row."""
+        self._held &= self._held.cumsum(dim=1) <= torch.tensor(lengths)[:, None]
+        # What no row holds at the end is taken off the cache.
+        reached = torch.nonzero(self._held.any(dim=0))
+        end = int(reached[-1]) + 1 if len(reached) else 0
+        if end < self._held.shape[1]:
+            self._cache.crop(end - self._held.shape[1])
+            self._held = self._held[:, :end]
+
+    def keep(self, numbers: Sequence[int]) -> None:
+        """Go on with only these rows, in this order."""
+        self._cache.batch_select_indices(torch.tensor(list(numbers), device=self._local.device))
+        self._held = self._held[list(numbers)]
+
+
+def check_room(local: LocalModel, tokens: int) -> None:
+    """Raise FacescriptError (`long_text`) if so many tokens leave the model no room for an answer."""
+    room = local.context - ANSWER_TOKENS
+    if tokens > room:
+        raise FacescriptError(
+            "long_text",
+            f"The texts are {tokens} tokens long; this model reads at most {room}.",
+            "Shorten the descriptions, the background or the emotion.",
+        )
+
+
+def common_beginning(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens all rows begin with alike."""
+    shortest = min(map(len, rows))
+    return next((place for place in range(shortest) if len({row[place] for row in rows}) > 1), shortest)

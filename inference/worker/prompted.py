@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ...performance import Brief, Keyframe, Performance, Pose
 from .. import prompts
@@ -34,6 +35,20 @@ _POSES = 1
 Near = Sequence[tuple[Performance, Keyframe]]
 
 
+@dataclass(frozen=True)
+class PoseAsk:
+    """The pose of the description at `place` (0-based) of a sequence; `near` are keyframes of the corpus like it."""
+
+    descriptions: Sequence[str]
+    place: int
+    near: Near
+
+    def messages(self, brief: Brief, *, worked: bool = True) -> prompts.Messages:
+        """KeyframeFace's request for it, after the keyframes of the corpus if they are to be shown."""
+        shown = [(k.text, p.brief.background, p.brief.emotion, k.pose) for p, k in self.near] if worked else []
+        return prompts.poser_messages(self.descriptions, brief.background, brief.emotion, self.place, shown)
+
+
 class PromptedModel(ABC):
     """A causal language model that is asked by `inference.prompts`, with worked examples of the corpus."""
 
@@ -48,8 +63,8 @@ class PromptedModel(ABC):
         """Yield (number of the ask, one line for it), in any order; `scene` is the prompt that all asks share."""
 
     @abstractmethod
-    def answer(self, brief: Brief, descriptions: Sequence[str], place: int, near: Near, check: Check) -> Pose:
-        """The pose at `place` of a part of the sequence; `near` are keyframes of the corpus like it."""
+    def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
+        """Yield the pose of each ask, in order."""
 
     def begin(self) -> None:  # noqa: B027
         """Told before each request, so that what follows does not depend on what came before; nothing by default."""
@@ -79,11 +94,12 @@ class PromptedModel(ABC):
     def pose_at(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int], check: Check) -> Iterator[Pose]:
         """As `pose`, only those: reading the sequence is little beside writing one pose."""
         self.begin()
+        asks = []
         for index in at:
-            check()
-            near = self.examples.keyframes_like(descriptions[index], _POSES)
             first = index - index % _SEQUENCE
-            yield self.answer(brief, descriptions[first : first + _SEQUENCE], index - first, near, check)
+            near = self.examples.keyframes_like(descriptions[index], _POSES)
+            asks.append(PoseAsk(descriptions[first : first + _SEQUENCE], index - first, near))
+        yield from self.answers(brief, asks, check)
 
     def others(self, brief: Brief, asks: Sequence[Ask], number: int, wanted: Takes, check: Check) -> list[str]:
         """Write the one description many times; what is too like what is there comes from the examples instead."""
@@ -101,11 +117,6 @@ class PromptedModel(ABC):
     def near(self, brief: Brief, text: str, wanted: Takes, check: Check) -> list[str]:
         """What the model writes for a moment that is told by its face."""
         return self.others(brief, [Ask(text)], 0, wanted, check)
-
-
-def worked_pose(near: Near) -> list[tuple[str, str, str, Pose]]:
-    """Keyframes of the corpus as `prompts.poser_messages` shows them."""
-    return [(k.text, p.brief.background, p.brief.emotion, k.pose) for p, k in near]
 
 
 def _rows(performance: Performance) -> list[tuple[str, str]]:

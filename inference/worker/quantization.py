@@ -16,7 +16,10 @@ import torch
 
 from ...performance import FacescriptError
 from ...performance.parsing import read_object
+from ..footprint import footprint
+from . import placement
 from .local_model import QUANTIZATIONS, LocalModel, Quantization, load
+from .model_folder import check_model
 
 _CHOICE_FILE = "quantization.json"
 
@@ -35,6 +38,16 @@ def resolve(name: str, models: Path) -> Quantization:
     except FacescriptError:
         return "bf16"
     return next((name for name in QUANTIZATIONS if name == found), "bf16")
+
+
+def fitting(folder: Path, wanted: Quantization) -> Quantization:
+    """`wanted` if the model in `folder` fits into this machine's memory so, else a smaller one.
+
+    Raises FacescriptError (`no_model`, `bad_model`).
+    """
+    check_model(folder)
+    found = placement.fitting(footprint(folder), wanted, placement.this_machine())
+    return next(name for name in QUANTIZATIONS if name == found)
 
 
 def measure(folder: Path) -> Iterator[tuple[Quantization, float]]:

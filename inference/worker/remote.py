@@ -19,7 +19,7 @@ from ..options import ModelOptions
 from ..servers.chat import ChatServer, Wanted
 from ..servers.exchange import Limits
 from .asks import Ask
-from .prompted import Check, Near, PromptedModel, worked_pose
+from .prompted import Check, PoseAsk, PromptedModel
 
 Found = TypeVar("Found")
 
@@ -61,10 +61,12 @@ class ServerBackend(PromptedModel):
         wanted = Wanted("descriptions", schema, _LINE_TOKENS * (count + 1), _TEMPERATURE, seed % 2**31)
         yield from enumerate(self._asked(messages, wanted, lambda text: read_lines(text, count), check))
 
-    def answer(self, brief: Brief, descriptions: Sequence[str], place: int, near: Near, check: Check) -> Pose:
-        """One answer in KeyframeFace's form, after a worked example."""
-        messages = prompts.poser_messages(descriptions, brief.background, brief.emotion, place, worked_pose(near))
-        return self._asked(messages, Wanted("keyframe", prompts.poser_schema(place), _POSE_TOKENS), read_pose, check)
+    def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
+        """One answer a pose in KeyframeFace's form, after a worked example."""
+        for ask in asks:
+            check()
+            wanted = Wanted("keyframe", prompts.poser_schema(ask.place), _POSE_TOKENS)
+            yield self._asked(ask.messages(brief), wanted, read_pose, check)
 
     def _asked(self, messages: prompts.Messages, wanted: Wanted, read: Callable[[str], Found], check: Check) -> Found:
         said = self._server.complete(messages, wanted, check)

@@ -30,6 +30,7 @@ def test_the_default_is_the_embedded_model_as_it_was_measured() -> None:
         "quantization": "auto",
         "address": "",
         "key": "",
+        "decoding": "greedy",
     }
 
 
@@ -41,6 +42,7 @@ def test_the_default_is_the_embedded_model_as_it_was_measured() -> None:
             {"quantization": "int2"},
             "There is no quantization 'int2'. Choose one of: auto, nf4, int8, bf16, fp32, none.",
         ),
+        ({"decoding": "beam"}, "There is no decoding 'beam'. Choose one of: greedy, expected."),
         ({"model": 3}, "The model option 'model' is not understood."),
         ({"model": None}, "The model option 'model' is not understood."),
         ({"trust_remote_code": "yes"}, "The model option 'trust_remote_code' is not understood."),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from facescript.inference import prompts
 from facescript.inference.options import EMBEDDED_MODEL
 from facescript.inference.worker.local_model import LocalModel, load
 from facescript.inference.worker.prefix_cache import ANSWER_TOKENS
-from facescript.inference.worker.skeleton import SkeletonDecoder
+from facescript.inference.worker.skeleton import Request, SkeletonDecoder
 from facescript.performance import CHANNELS, NEUTRAL, FacescriptError, Pose
 from facescript.performance.channels import HIGH, LOW
 
@@ -28,6 +29,17 @@ DRAFTS = {"neutral": NEUTRAL, "all the way up": Pose(HIGH), "all the way down": 
 
 def messages(index: int) -> prompts.Messages:
     return prompts.poser_messages(TEXTS, "A flat at night.", "Alarm", index, [EXAMPLE])
+
+
+def one(
+    decoder: SkeletonDecoder,
+    index: int,
+    draft: Pose = NEUTRAL,
+    check: Callable[[], None] = lambda: None,
+    angle_reach: float | None = None,
+) -> Pose:
+    [pose] = decoder.decode([Request(messages(index), index, draft, angle_reach)], check)
+    return pose
 
 
 def small(models: Path, seed: int) -> LocalModel:
@@ -104,7 +116,7 @@ def test_every_draft_gives_what_plain_decoding_gives(models: Path, seed: int) ->
         assert len(set(wanted)) > 3
         drafts = DRAFTS | {"right": Pose(np.array(wanted)), "startled": STARTLED}
         for name, draft in drafts.items():
-            assert list(decoder.decode(messages(index), index, draft)) == wanted, (name, index)
+            assert list(one(decoder, index, draft)) == wanted, (name, index)
 
 
 @pytest.mark.slow
@@ -114,12 +126,12 @@ def test_the_real_model_gives_what_plain_decoding_gives(real: LocalModel) -> Non
     for index, drafts in ((0, ("all the way up",)), (1, ("neutral",))):
         wanted = Reference(real).values(messages(index), index, count)
         for name in drafts:
-            assert list(decoder.decode(messages(index), index, DRAFTS[name]))[:count] == wanted, (name, index)
+            assert list(one(decoder, index, DRAFTS[name]))[:count] == wanted, (name, index)
 
 
 @pytest.mark.slow
 def test_it_departs_from_free_writing_only_where_that_is_not_a_pose(real: LocalModel) -> None:
-    written = prompts.answer(SkeletonDecoder(real).decode(messages(0), 0), 0)
+    written = prompts.answer(one(SkeletonDecoder(real), 0), 0)
     # From the first value on: before it, this model calls the keyframe by another name.
     opening, keys, _ = prompts.answer_parts(0)
     begun_with = real.tokens(opening + keys[0])
@@ -153,13 +165,13 @@ def test_a_kept_cache_gives_what_a_fresh_decoder_gives(models: Path) -> None:
     local = small(models, 2)
     kept = SkeletonDecoder(local)
     for index in (0, 1, 0, 1):
-        assert kept.decode(messages(index), index) == SkeletonDecoder(local).decode(messages(index), index)
+        assert one(kept, index) == one(SkeletonDecoder(local), index)
 
 
 def test_a_cancelled_pose_leaves_the_decoder_usable(models: Path) -> None:
     local = small(models, 3)
     decoder = SkeletonDecoder(local)
-    wanted = SkeletonDecoder(local).decode(messages(1), 1)
+    wanted = one(SkeletonDecoder(local), 1)
     for steps in (0, 1, 3, 6, 20):
         left = iter(range(steps))
 
@@ -168,8 +180,8 @@ def test_a_cancelled_pose_leaves_the_decoder_usable(models: Path) -> None:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            decoder.decode(messages(0), 0, check=check)
-        assert decoder.decode(messages(1), 1) == wanted
+            one(decoder, 0, check=check)
+        assert one(decoder, 1) == wanted
 
 
 def test_a_prompt_past_the_models_end_is_an_error(models: Path) -> None:
@@ -177,7 +189,7 @@ def test_a_prompt_past_the_models_end_is_an_error(models: Path) -> None:
     assert local.context == 2048
     long = prompts.poser_messages(["brow " * 2000], "", "", 0)
     with pytest.raises(FacescriptError, match=f"this model reads at most {2048 - ANSWER_TOKENS}") as caught:
-        SkeletonDecoder(local).decode(long, 0)
+        SkeletonDecoder(local).decode([Request(long, 0)])
     assert caught.value.code == "long_text"
 
 
@@ -194,8 +206,8 @@ def test_a_chat_form_without_a_system_turn_is_served(models: Path) -> None:
 
 def test_angles_stay_within_their_reach_of_the_guess_and_shapes_are_free(models: Path) -> None:
     decoder = SkeletonDecoder(small(models, 0))
-    free = decoder.decode(messages(0), 0, STARTLED)
-    held = decoder.decode(messages(0), 0, STARTLED, angle_reach=0.2)
+    free = one(decoder, 0, STARTLED)
+    held = one(decoder, 0, STARTLED, angle_reach=0.2)
     angles = np.array([channel.is_angle for channel in CHANNELS])
     # Random weights choose angles far from the guess, so the limit is seen to work.
     assert abs(free.values - STARTLED.values)[angles].max() > 0.2 + 1e-6

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much memory a local model takes, told from its configuration and the headers of its weights alone.
+
+Nothing is loaded: a header names each tensor with its shape and type. bitsandbytes quantizes the linear layers'
+matrices and leaves embeddings, the output layer, norms and experts that are one tensor in 16 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..performance import FacescriptError
+from ..performance.parsing import parse_json, read_object
+
+_AGAIN = "Download or convert the model again."
+
+# Of safetensors' format: a header of at most 100 MB, in JSON.
+_HEADER, _VALUES, _CONFIG = 100_000_000, 8_000_000, 64 << 20
+_BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16, "U16": 16}
+
+# Bits of one weight of a linear layer. NF4 with double quantization (Dettmers et al. 2023, "QLoRA", arXiv 2305.14314,
+# section 3): 4, a scale of 8 bits for 64 weights, and one of 32 for 256 of those.
+LINEAR_BITS = {"nf4": 4 + 8 / 64 + 32 / (64 * 256), "int8": 8.0, "bf16": 16.0, "fp32": 32.0}
+# Everything else, numbers in the key-value cache, and what a layer passes on.
+OTHER_BITS = {"nf4": 16.0, "int8": 16.0, "bf16": 16.0, "fp32": 32.0}
+
+# What a performance reads and writes: a prompt of some 1,000 tokens and an answer of some 700; tokens read at once.
+TOKENS, BLOCK = 2048, 256
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A model's sizes in numbers, not bytes.
+
+    `linear` weights are quantized, `other` are not, `stored` is the bytes of all of them in their files. `cached` is
+    how many numbers a token leaves in the key-value cache; `passed` how many a token takes in the widest layer, its
+    scores of attention for `TOKENS` tokens among them; `widest` is the largest linear layer's weights.
+    """
+
+    linear: int
+    other: int
+    stored: int
+    cached: int
+    passed: int
+    widest: int
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has."""
+        return self.linear + self.other
+
+    def weights(self, quantization: str) -> int:
+        """Bytes of the weights; `none` is as they are stored."""
+        if quantization not in LINEAR_BITS:
+            return self.stored
+        return int(self.linear * LINEAR_BITS[quantization] + self.other * OTHER_BITS[quantization]) // 8
+
+    def row(self, quantization: str) -> int:
+        """Bytes that one keyframe takes while it is decoded, beside others."""
+        size = OTHER_BITS.get(quantization, 16.0) / 8
+        return int(size * (self.cached * TOKENS + self.passed * BLOCK))
+
+    def needed(self, quantization: str, rows: int = 1) -> int:
+        """Bytes that the model takes while it decodes `rows` keyframes: weights, caches, and a layer's work."""
+        # A quantized layer's weights are unpacked to 16 bits while it works.
+        unpacked = 2 * self.widest if quantization in ("nf4", "int8") else 0
+        return self.weights(quantization) + unpacked + rows * self.row(quantization)
+
+
+def footprint(folder: Path) -> Footprint:
+    """The sizes of the model in `folder`. Raises FacescriptError (`bad_model`) if its files cannot be read."""
+    config = read_object(folder / "config.json", _CONFIG, _VALUES)
+    text = config.get("text_config")
+    sizes = text if isinstance(text, dict) else config
+    vocabulary = _size(sizes, "vocab_size")
+    linear = other = stored = widest = 0
+    tied = bool(config.get("tie_word_embeddings", sizes.get("tie_word_embeddings")))
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, shape, bits in _tensors(path):
+            count = math.prod(shape)
+            if tied and name.endswith("lm_head.weight"):
+                continue
+            stored += count * bits // 8
+            if len(shape) == 2 and vocabulary not in shape and "experts" not in name and name.endswith(".weight"):
+                linear, widest = linear + count, max(widest, count)
+            else:
+                other += count
+    return Footprint(linear, other, stored, _cached(sizes), _passed(sizes), widest)
+
+
+def _cached(sizes: Mapping[str, Any]) -> int:
+    heads = _size(sizes, "num_attention_heads", "n_head")
+    width = _size(sizes, "head_dim") or _size(sizes, "hidden_size", "n_embd", "d_model") // max(1, heads)
+    shared = _size(sizes, "num_key_value_heads") or heads
+    return 2 * _size(sizes, "num_hidden_layers", "n_layer", "num_layers") * shared * width
+
+
+def _passed(sizes: Mapping[str, Any]) -> int:
+    hidden = _size(sizes, "hidden_size", "n_embd", "d_model")
+    inner = _size(sizes, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden
+    # A few of a layer's results live at once: what goes around it, queries, keys and values, both parts of a gate.
+    return 6 * hidden + 3 * inner + TOKENS * _size(sizes, "num_attention_heads", "n_head")
+
+
+def _size(sizes: Mapping[str, Any], *names: str) -> int:
+    found = [sizes[name] for name in names if isinstance(sizes.get(name), int)]
+    return max(0, *found) if found else 0
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, list[int], int]]:
+    """Yield (name, shape, bits of a number) of each tensor in a file of safetensors."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > _HEADER:
+                raise ValueError("its header is too long")
+            found = parse_json(stream.read(length), _VALUES)
+        for name, row in found.items():
+            if name != "__metadata__":
+                yield name, [int(size) for size in row["shape"]], _BITS.get(row["dtype"], 8)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, FacescriptError) as error:
+        raise FacescriptError("bad_model", f"{path} is corrupt or cut short.", _AGAIN) from error

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a model's weights go, decided before any are loaded: on GPUs, partly in the machine's memory, or nowhere.
+
+On one GPU or several if it fits there; else what does not fit stays in the machine's memory and is copied to the GPU
+layer by layer, by accelerate. bitsandbytes quantizes only what is on the GPU: what stays behind takes 16 bits, and it
+takes 8 or 4 bit with parts elsewhere only when told so (`llm_int8_enable_fp32_cpu_offload`, for both, by its name).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...performance import FacescriptError
+from ..footprint import LINEAR_BITS, Footprint
+
+# Left free for everything else: the rest of the machine, or what a GPU's own library takes.
+_SPARE = 512 << 20
+# bitsandbytes and accelerate both keep a tenth of a GPU back.
+_GPU_SHARE = 0.9
+
+# Keyframes that are decoded side by side at most.
+ROWS = 8
+
+_NAMES = {"nf4": "4 bit (NF4)", "int8": "8 bit", "bf16": "bf16", "fp32": "fp32", "none": "the precision of its files"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Bytes that are free: on each GPU, and in the machine's own memory."""
+
+    memory: int
+    gpus: tuple[int, ...] = ()
+
+    @property
+    def on_gpus(self) -> int:
+        """Bytes that a model may take on all GPUs."""
+        return sum(int(free * _GPU_SHARE) for free in self.gpus)
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes that a model may take in the machine's memory."""
+        return max(0, self.memory - _SPARE)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a model is loaded, and how many keyframes it decodes side by side.
+
+    `max_memory` is what accelerate may use of each device ("cpu" is the machine's memory); empty where all of the model
+    goes to one kind of device.
+    """
+
+    rows: int
+    max_memory: dict[int | str, int] = field(default_factory=dict)
+
+    @property
+    def offloads(self) -> bool:
+        """Whether a part of the model stays in the machine's memory beside a GPU."""
+        return bool(self.max_memory)
+
+
+def this_machine() -> Machine:
+    """What is free now: NVIDIA's GPUs as their driver tells, memory within the limit of a container."""
+    import psutil
+
+    memory = psutil.virtual_memory().available
+    for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        try:
+            memory = min(memory, int(path.read_text()) - psutil.Process().memory_info().rss)
+        # There is none, or it says "max".
+        except (OSError, ValueError):
+            continue
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return Machine(memory, tuple(torch.cuda.mem_get_info(number)[0] for number in gpus))
+
+
+def place(size: Footprint, quantization: str, machine: Machine) -> Placement | None:
+    """Where a model of this size goes, or None if there is no room for it."""
+    if not machine.gpus:
+        room = machine.in_memory - size.needed(quantization, 0)
+        return _rows(size, quantization, room)
+    room = machine.on_gpus - size.needed(quantization, 0)
+    if placed := _rows(size, quantization, room):
+        return placed
+    # Caches and a layer's work have to be on the GPU, the weights need not.
+    work = size.needed(quantization, 1) - size.weights(quantization)
+    share = (machine.on_gpus - work) / max(1, size.weights(quantization))
+    behind = (1.0 - share) * size.weights("none" if quantization == "none" else _unquantized(quantization))
+    if share <= 0 or behind > machine.in_memory:
+        return None
+    limits: dict[int | str, int] = {number: int(free * _GPU_SHARE) for number, free in enumerate(machine.gpus)}
+    limits[0] = max(0, int(limits[0]) - work)
+    return Placement(1, limits | {"cpu": machine.in_memory})
+
+
+def _rows(size: Footprint, quantization: str, room: int) -> Placement | None:
+    rows = min(ROWS, room // max(1, size.row(quantization)))
+    return Placement(rows) if rows >= 1 else None
+
+
+def _unquantized(quantization: str) -> str:
+    return "bf16" if quantization in ("nf4", "int8") else quantization
+
+
+def placed(folder: Path, size: Footprint, quantization: str, machine: Machine) -> Placement:
+    """As `place`. Raises FacescriptError (`no_memory`) that names what would fit."""
+    found = place(size, quantization, machine)
+    if found is not None:
+        return found
+    free = f"{_gb(machine.on_gpus)} on the GPU and " if machine.gpus else ""
+    what = (
+        f"The model in {folder} needs about {_gb(size.needed(quantization, 1))} in {_NAMES[quantization]}; "
+        f"{free}{_gb(machine.in_memory)} of memory can be used."
+    )
+    raise FacescriptError("no_memory", what, _advice(size, quantization, machine))
+
+
+def fitting(size: Footprint, wanted: str, machine: Machine) -> str:
+    """The quantization `wanted` if the model fits so, else the finest that takes less and fits, else `nf4`."""
+    smaller = [name for name in ("bf16", "int8", "nf4") if size.weights(name) < size.weights(wanted)]
+    return next((name for name in (wanted, *smaller) if place(size, name, machine)), "nf4")
+
+
+def _advice(size: Footprint, quantization: str, machine: Machine) -> str:
+    smaller = [name for name in ("bf16", "int8", "nf4") if size.weights(name) < size.weights(quantization)]
+    for name in smaller:
+        if found := place(size, name, machine):
+            where = ", part of it beside the GPU" if found.offloads else ""
+            return f"Choose {_NAMES[name]} as Quantization: that needs about {_gb(size.needed(name, 1))}{where}."
+    most = max(machine.on_gpus, machine.in_memory) - (size.needed("nf4", 1) - size.weights("nf4"))
+    # As this model is made: so much of it in linear layers.
+    bits = (size.weights("nf4") * 8) / max(1, size.parameters)
+    billions = max(0.0, most * 8 / max(bits, LINEAR_BITS["nf4"]) / 1e9)
+    if billions < 0.1:
+        return "Close other programs, or run the model on a server."
+    return (
+        f"Choose a model of up to about {billions:.1f} billion parameters in {_NAMES['nf4']} (this one has "
+        f"{size.parameters / 1e9:.1f}), or run this one on a server."
+    )
+
+
+def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) -> dict[str, Any]:
+    """Which module goes to which device, by accelerate, for a model that is partly offloaded; loads no weights."""
+    from accelerate import infer_auto_device_map, init_empty_weights
+    from accelerate.utils import CustomDtype
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    model.tie_weights()
+    kinds = {"nf4": CustomDtype.INT4, "int8": CustomDtype.INT8, "fp32": torch.float32}
+    kept = {
+        name: torch.bfloat16
+        for module in (model.get_input_embeddings(), model.get_output_embeddings())
+        for name, parameter in model.named_parameters()
+        if module is not None and parameter is module.weight
+    }
+    found: dict[str, Any] = infer_auto_device_map(
+        model,
+        max_memory=limits,
+        no_split_module_classes=list(model._no_split_modules or ()),
+        dtype=kinds.get(quantization, torch.bfloat16),
+        special_dtypes=kept,
+    )
+    return found
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

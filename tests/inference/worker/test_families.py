@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The skeleton decoder on models of several families, side by side: what greedy decoding takes, token by token."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import families
+import torch
+from facescript.inference import prompts
+from facescript.inference.examples import Examples
+from facescript.inference.worker.local_backend import LocalBackend
+from facescript.inference.worker.local_model import LocalModel, load
+from facescript.inference.worker.skeleton import Request, SkeletonDecoder
+from facescript.performance import CHANNELS, NEUTRAL, Brief, FacescriptError, Pose, keyframeface
+from facescript.performance.channels import HIGH, LOW
+
+UP, DOWN = Pose(HIGH), Pose(LOW)
+
+
+def requests() -> list[Request]:
+    return [Request(families.conversation(i), i, draft) for i, draft in enumerate((NEUTRAL, UP, DOWN))]
+
+
+def check(local: LocalModel, index: int, pose: Pose, prompt: list[int] | None = None) -> None:
+    """The first keyframe's values are looked at one by one, of the others some: each takes a while."""
+    whole, values = families.Whole(local, index, pose, prompt), families.texts(pose)
+    for channel in range(0, len(CHANNELS), 6 if index else 1):
+        assert values[channel] == whole.greedy(channel), (index, channel)
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers"),
+    [
+        ("qwen3", "digit by digit"),
+        ("llama", "in threes"),
+        ("phi", "whole numbers"),
+        ("mistral", "begun with a mark"),
+        ("gemma", "digit by digit"),
+        ("gemma", "begun with a mark"),
+    ],
+)
+def test_keyframes_side_by_side_are_what_greedy_decoding_takes(family: str, numbers: str) -> None:
+    local = families.toy(family, numbers)
+    poses = SkeletonDecoder(local).decode(requests())
+    for index, pose in enumerate(poses):
+        check(local, index, pose)
+    assert len({value for pose in poses for value in pose}) > 3
+
+
+def test_a_keyframe_is_the_same_alone_and_beside_others() -> None:
+    local = families.toy("qwen3", "digit by digit", seed=1)
+    decoder = SkeletonDecoder(local)
+    together = decoder.decode(requests())
+    for request, pose in zip(requests(), together, strict=True):
+        assert decoder.decode([request]) == [pose]
+    assert decoder.decode(requests()[1:]) == together[1:]
+
+
+def test_models_with_short_windows_are_read_one_row_at_a_time() -> None:
+    assert not families.toy("gemma", "digit by digit").reads_side_by_side(1000)
+    assert families.toy("gemma", "digit by digit").reads_side_by_side(32)
+    assert families.toy("qwen3", "digit by digit").reads_side_by_side(1000)
+
+
+def test_a_model_that_cannot_go_back_is_refused() -> None:
+    from transformers import Qwen3NextConfig
+
+    local = families.toy("qwen3", "digit by digit")
+    local.model.config = Qwen3NextConfig(num_hidden_layers=4)
+    with pytest.raises(FacescriptError, match="keeps a running state") as caught:
+        SkeletonDecoder(local)
+    assert caught.value.code == "bad_model"
+
+
+@pytest.mark.parametrize("numbers", ["digit by digit", "in threes", "whole numbers", "begun with a mark"])
+def test_an_expected_value_is_the_mean_of_all_by_their_probabilities(numbers: str) -> None:
+    local = families.toy("qwen3", numbers, seed=2)
+    # Less wild: so that several values have their part.
+    local.model.lm_head.weight.data *= 0.2
+    asked = requests()[:2]
+    greedy = SkeletonDecoder(local).decode(asked)
+    means = SkeletonDecoder(local, "expected").decode(asked)
+    for index in (0, 1):
+        whole = families.Whole(local, index, greedy[index])
+        for channel in (0, 17, 52, 53, 60):
+            assert means[index].values[channel] == pytest.approx(whole.mean(channel), abs=2e-3), (index, channel)
+    found = np.array([pose.values for pose in means])
+    assert ((found >= LOW) & (found <= HIGH)).all()
+    assert (abs(found - np.round(found, 1)) > 1e-3).sum() > 40
+    assert SkeletonDecoder(local, "expected").decode(asked) == means
+
+
+@pytest.mark.parametrize(
+    ("form", "end"),
+    [
+        ("qwen3", "<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+        ("thinking", "<|im_start|>assistant\n<think>\n\n\n</think>\n\n"),
+        ("llama", "<|start|>assistant<|end|>\n\n"),
+    ],
+)
+def test_thinking_is_off(form: str, end: str) -> None:
+    local = families.toy("qwen3", "digit by digit", form)
+    said = local.tokenizer.decode(local.chat_tokens(families.conversation(0)))
+    assert said.endswith(f"for Keyframe One.{'<|eot|>' if form == 'llama' else '<|im_end|>' + chr(10)}{end}")
+    # The thoughts' marks are one token each, not text.
+    assert ("</think>" in end) == (
+        local.tokenizer.convert_tokens_to_ids("</think>") in local.chat_tokens(families.conversation(0))
+    )
+
+
+def test_what_the_model_would_open_its_answer_with_decides_for_the_released_adapter() -> None:
+    local = families.toy("qwen3", "digit by digit")
+    decoder, request = SkeletonDecoder(local), requests()[0]
+    opened, thought = local.tokens('{"')[0], local.tokenizer.convert_tokens_to_ids("<think>")
+    hidden = {}
+    local.model.lm_head.register_forward_pre_hook(lambda _, inputs: hidden.update(last=inputs[0][0, -1].clone()))
+    decoder.answers_at_once(request)
+    for token, answered in ((opened, True), (thought, False)):
+        local.model.lm_head.weight.data[[opened, thought]] = 0.0
+        local.model.lm_head.weight.data[token] = hidden["last"]
+        assert decoder.answers_at_once(request) is answered
+    # A form that cannot tell the two apart leaves no choice.
+    assert not SkeletonDecoder(families.toy("llama", "digit by digit")).answers_at_once(request)
+
+
+def taught(local: LocalModel, poses: list[Pose], steps: int) -> None:
+    """Teach a model to answer in KeyframeFace's form, plainly, as far as `steps` go."""
+    rows = []
+    for index, pose in enumerate(poses):
+        prompt = local.chat_tokens(families.conversation(index))
+        rows.append((prompt, [*local.tokens(prompts.answer(pose, index)), local.tokenizer.eos_token_id]))
+    optimizer = torch.optim.AdamW(local.model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        for prompt, answer in rows:
+            ids = torch.tensor([prompt + answer])
+            labels = torch.tensor([[-100] * len(prompt) + answer])
+            local.model(input_ids=ids, labels=labels).loss.backward()
+        optimizer.step()
+
+
+@pytest.fixture(scope="module")
+def trained() -> LocalModel:
+    """A toy Qwen3 that writes KeyframeFace's form by itself."""
+    torch.set_num_threads(1)
+    local = families.toy("qwen3", "whole numbers")
+    torch.manual_seed(0)
+    for parameter in local.model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.05)
+    local.model.float()
+    generator = np.random.default_rng(1)
+    some = generator.random((2, len(CHANNELS))) < 0.4
+    taught(local, [Pose(np.round(np.where(row, generator.uniform(LOW, HIGH), 0.0), 1)) for row in some], 120)
+    local.model.double()
+    return local
+
+
+def test_a_model_that_writes_the_form_by_itself_writes_the_same_values_plainly(trained: LocalModel) -> None:
+    poses = SkeletonDecoder(trained).decode(requests()[:2])
+    for index, pose in enumerate(poses):
+        prompt = torch.tensor([trained.chat_tokens(families.conversation(index))])
+        out = trained.model.generate(
+            prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=1024, pad_token_id=0
+        )
+        written = trained.tokenizer.decode(out[0, prompt.shape[1] :], skip_special_tokens=True)
+        assert written == prompts.answer(pose, index)
+        # Nothing was forced upon it: each token is the likeliest of the whole vocabulary.
+        whole = families.Whole(trained, index, pose)
+        assert whole.freely() == whole.answer
+        [read] = keyframeface.parse(written)
+        assert read.keyframes[0].pose == pose
+
+
+def saved(local: LocalModel, folder: Path) -> Path:
+    local.model.save_pretrained(folder)
+    local.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def lora(local: LocalModel, folder: Path) -> Path:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    get_peft_model(families.model("qwen3", len(local.tokenizer), seed=4), config).save_pretrained(folder)
+    return folder
+
+
+def test_a_base_and_a_lora_from_folders_perform_as_keyframeface_asks(tmp_path: Path) -> None:
+    toy = families.toy("qwen3", "digit by digit", seed=3)
+    base, adapter = saved(toy, tmp_path / "base"), lora(toy, tmp_path / "adapter")
+    plain, adapted = load(base, "none"), load(base, "none", adapter)
+    assert adapted.model.dtype == torch.float64
+    backend = LocalBackend(adapted, Examples([]), trained=True)
+    brief = Brief("", "A flat at night.", "Alarm")
+    poses = list(backend.pose(brief, families.TEXTS, lambda: None))
+    thinking = backend._at_once
+    for index, pose in enumerate(poses):
+        prompt = adapted.chat_tokens(families.conversation(index), thinking=bool(thinking))
+        check(adapted, index, pose, prompt)
+    assert poses != list(LocalBackend(plain, Examples([]), trained=True).pose(brief, families.TEXTS, lambda: None))
+    # Lines are the base model's own.
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.inference_mode(), adapted.without_adapter():
+        assert torch.equal(adapted.model(ids).logits, plain.model(ids).logits)
+    with torch.inference_mode():
+        assert not torch.equal(adapted.model(ids).logits, plain.model(ids).logits)
+
+
+def test_an_adapter_for_another_model_is_refused(tmp_path: Path) -> None:
+    toy = families.toy("qwen3", "digit by digit")
+    base, adapter = saved(toy, tmp_path / "base"), lora(toy, tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["c_attn"]}))
+    with pytest.raises(FacescriptError, match="does not fit the model") as caught:
+        load(base, "none", adapter)
+    assert caught.value.code == "bad_adapter"
+
+
+def test_cancelling_between_steps_leaves_the_decoder_usable() -> None:
+    local = families.toy("mistral", "in threes")
+    decoder = SkeletonDecoder(local, "expected")
+    wanted = decoder.decode(requests())
+    for steps in (0, 1, 4, 12):
+        left = iter(range(steps))
+
+        def stop(left: Any = left) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            decoder.decode(requests(), stop)
+    assert decoder.decode(requests()) == wanted

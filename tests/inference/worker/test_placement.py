@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a model goes, and what is said if it goes nowhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import families
+from facescript.inference.footprint import Footprint, footprint
+from facescript.inference.options import EMBEDDED_MODEL
+from facescript.inference.worker import local_model, placement
+from facescript.inference.worker.placement import Machine, place, placed
+from facescript.performance import FacescriptError
+from hypothesis import given
+from hypothesis import strategies as st
+
+GB = 10**9
+# Qwen3-14B's published sizes: 40 layers, 5,120 wide, 40 heads of 128, 8 of keys and values, 17,408 within, 151,936
+# tokens in embeddings and in an output layer of its own.
+_LINEAR = 40 * (2 * 5120 * 5120 + 2 * 5120 * 1024 + 3 * 5120 * 17408)
+_OTHER = 2 * 151936 * 5120
+QWEN3_14B = Footprint(
+    _LINEAR, _OTHER, 2 * (_LINEAR + _OTHER), 2 * 40 * 8 * 128, 6 * 5120 + 3 * 17408 + 2048 * 40, 5120 * 17408
+)
+FOLDER = Path("Qwen3-14B")
+
+
+def machine(memory: float, *gpus: float) -> Machine:
+    return Machine(int(memory * GB), tuple(int(free * GB) for free in gpus))
+
+
+def test_keyframefaces_base_has_the_size_that_is_published() -> None:
+    assert QWEN3_14B.parameters == pytest.approx(14.8e9, rel=0.005)
+    assert QWEN3_14B.needed("nf4") == pytest.approx(10.5e9, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("free", "quantization", "rows"),
+    [
+        (machine(32, 24), "nf4", 8),
+        (machine(32, 24), "int8", 8),
+        (machine(32, 12), "nf4", 1),
+        (machine(32, 12, 12), "int8", 8),
+        (machine(16), "nf4", 8),
+        (machine(40), "bf16", 8),
+    ],
+)
+def test_a_model_that_fits_goes_to_one_kind_of_device(free: Machine, quantization: str, rows: int) -> None:
+    found = place(QWEN3_14B, quantization, free)
+    assert found is not None and not found.offloads
+    assert found.rows == rows
+
+
+def test_what_a_gpu_has_no_room_for_stays_in_memory() -> None:
+    found = place(QWEN3_14B, "nf4", machine(32, 8))
+    assert found is not None and found.rows == 1
+    assert set(found.max_memory) == {0, "cpu"}
+    # Caches and a layer's work have their room on the GPU.
+    assert found.max_memory[0] < 0.9 * 8 * GB - QWEN3_14B.row("nf4")
+
+
+@pytest.mark.parametrize(
+    ("free", "quantization", "what", "hint"),
+    [
+        (
+            machine(20),
+            "bf16",
+            "needs about 30.0 GB in bf16; 19.5 GB of memory can be used.",
+            "Choose 8 bit as Quantization: that needs about 16.9 GB.",
+        ),
+        (
+            machine(4, 12),
+            "int8",
+            "needs about 16.9 GB in 8 bit; 10.8 GB on the GPU and 3.5 GB of memory can be used.",
+            "Choose 4 bit (NF4) as Quantization: that needs about 10.5 GB.",
+        ),
+        (
+            machine(20, 10),
+            "fp32",
+            "needs about 59.9 GB in fp32; 9.0 GB on the GPU and 19.5 GB of memory can be used.",
+            "Choose 8 bit as Quantization: that needs about 16.9 GB, part of it beside the GPU.",
+        ),
+        (
+            machine(8),
+            "nf4",
+            "needs about 10.5 GB in 4 bit (NF4); 7.5 GB of memory can be used.",
+            "Choose a model of up to about 10.1 billion parameters in 4 bit (NF4) (this one has 14.8), "
+            "or run this one on a server.",
+        ),
+        (machine(0.6), "nf4", "0.1 GB of memory can be used.", "Close other programs, or run the model on a server."),
+    ],
+)
+def test_a_refusal_names_what_would_fit(free: Machine, quantization: str, what: str, hint: str) -> None:
+    with pytest.raises(FacescriptError) as caught:
+        placed(FOLDER, QWEN3_14B, quantization, free)
+    assert caught.value.code == "no_memory"
+    assert caught.value.message.endswith(what)
+    assert caught.value.hint == hint
+
+
+@given(st.floats(0, 80), st.lists(st.floats(0, 80), max_size=2), st.sampled_from(["nf4", "int8", "bf16", "fp32"]))
+def test_more_memory_never_makes_less_room(memory: float, gpus: list[float], quantization: str) -> None:
+    less, more = machine(memory, *gpus), machine(memory + 8, *(free + 8 for free in gpus))
+    found, better = place(QWEN3_14B, quantization, less), place(QWEN3_14B, quantization, more)
+    if found is not None:
+        assert better is not None and better.rows >= found.rows
+        assert found.offloads or not better.offloads
+
+
+def test_automatic_takes_a_smaller_quantization_where_it_has_to() -> None:
+    assert placement.fitting(QWEN3_14B, "fp32", machine(100)) == "fp32"
+    assert placement.fitting(QWEN3_14B, "fp32", machine(40)) == "bf16"
+    assert placement.fitting(QWEN3_14B, "bf16", machine(20)) == "int8"
+    assert placement.fitting(QWEN3_14B, "bf16", machine(12)) == "nf4"
+    assert placement.fitting(QWEN3_14B, "bf16", machine(1)) == "nf4"
+
+
+def test_nothing_is_loaded_where_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = families.toy("qwen3", "digit by digit")
+    toy.model.save_pretrained(tmp_path)
+    toy.tokenizer.save_pretrained(tmp_path)
+    monkeypatch.setattr(local_model, "this_machine", lambda: machine(0.5))
+    # A file that would be no good is not opened.
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(FacescriptError) as caught:
+        local_model.load(tmp_path, "bf16")
+    assert caught.value.code == "no_memory"
+
+
+def test_accelerate_puts_the_layers_that_fit_on_the_gpu(tmp_path: Path) -> None:
+    toy = families.toy("qwen3", "digit by digit")
+    toy.model.save_pretrained(tmp_path)
+    size = footprint(tmp_path)
+    # The embeddings, and one of two layers.
+    room = 2 * (size.other + size.linear)
+    found = placement.device_map(tmp_path, "bf16", {0: room, "cpu": 10 * GB})
+    devices = {name.removeprefix("model."): device for name, device in found.items()}
+    assert devices["embed_tokens"] == 0 and devices["layers.0"] == 0
+    assert "cpu" in devices.values()
+
+
+_MEASURE = """
+import sys
+from pathlib import Path
+import psutil
+from facescript.inference.worker.local_model import load
+import torch, transformers, bitsandbytes
+before = psutil.Process().memory_info().rss
+local = load(Path(sys.argv[1]), sys.argv[2])
+local.model(torch.arange(256)[None], logits_to_keep=1)
+status = Path("/proc/self/status").read_text()
+peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
+print(peak - before)
+"""
+
+
+@pytest.mark.model
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak there")
+@pytest.mark.parametrize("quantization", ["bf16"])
+def test_the_estimate_is_near_what_loading_takes(models: Path, quantization: str) -> None:
+    folder = models / EMBEDDED_MODEL
+    command = [sys.executable, "-c", _MEASURE, str(folder), quantization]
+    taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    needed = footprint(folder).needed(quantization)
+    assert 0.5 * needed < taken < 2.5 * needed
