@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ _FILES = (
 _FORMAT = 2
 # The largest file has 15 MB.
 _MAX_BYTES = 256 << 20
-_AGAIN = "Install the extension again: its files were changed or cut short."
+_SHIPPED = Path(__file__).parent.parent / "adapter"
+# What readers may be made of; ten times what the shipped ones are.
+_WIDEST, _DEEPEST = 4096, 20
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,17 @@ def check(folder: Path, model: Any) -> Adapter:
 
     Raises FacescriptError (`bad_adapter`) that says what does not fit.
     """
+    again = "Install the extension again: its files were changed or cut short."
+    if folder != _SHIPPED:
+        again = "Choose a folder that `run.py train` has made, or none."
     try:
         found = read_object(folder / MANIFEST)
     except FacescriptError as error:
-        raise FacescriptError("bad_adapter", f"The adapter's manifest is no use: {error.message}", _AGAIN) from error
+        raise FacescriptError("bad_adapter", f"The adapter's manifest is no use: {error.message}", again) from error
     version = found.get("format", _FORMAT)
     if version != _FORMAT:
         raise FacescriptError(
-            "bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", _AGAIN
+            "bad_adapter", f"The adapter is of format {version}; this version reads {_FORMAT}.", again
         )
     try:
         made_for, files = found["base"], dict(found["files"])
@@ -62,30 +68,39 @@ def check(folder: Path, model: Any) -> Adapter:
         channels = list(found["channels"])
     except (ValueError, KeyError, TypeError) as error:
         raise FacescriptError(
-            "bad_adapter", f"The adapter's {folder / MANIFEST} cannot be read: {error}.", _AGAIN
+            "bad_adapter", f"The adapter's {folder / MANIFEST} cannot be read: {error}.", again
         ) from error
     for name, digest in files.items():
         if not _within(folder, name) or _digest(folder / name) != digest:
             raise FacescriptError(
-                "bad_adapter", f"The adapter's file {folder / name} is missing or was changed.", _AGAIN
+                "bad_adapter", f"The adapter's file {folder / name} is missing or was changed.", again
             )
     for name in _FILES:
         if name not in files:
-            raise FacescriptError("bad_adapter", f"The adapter in {folder} has no {name}.", _AGAIN)
+            raise FacescriptError("bad_adapter", f"The adapter in {folder} has no {name}.", again)
     if made_for != describe_base(model):
         raise FacescriptError(
             "bad_adapter",
             f"The adapter was trained for {made_for}, not for {describe_base(model)}.",
             "Run Set Up again.",
         )
-    fits = config.hidden == made_for["hidden"] and all(0 <= layer <= made_for["layers"] for layer in config.layers)
-    if not fits or list(config.layers) != sorted(set(config.layers)):
+    if not _fits(config, made_for):
         raise FacescriptError(
-            "bad_adapter", f"The adapter in {folder} reads hidden states that its base model does not have.", _AGAIN
+            "bad_adapter", f"The adapter in {folder} reads hidden states that its base model does not have.", again
         )
     if channels != [channel.name for channel in CHANNELS] or config.names != SLOTS:
-        raise FacescriptError("bad_adapter", "The adapter was trained for other channels or another order.", _AGAIN)
+        raise FacescriptError("bad_adapter", "The adapter was trained for other channels or another order.", again)
     return Adapter(folder, config, decoding)
+
+
+def _fits(config: SlotsConfig, made_for: Mapping[str, Any]) -> bool:
+    """Whether readers are made of sizes that can be, and read hidden states that there are."""
+    try:
+        there = config.hidden == made_for["hidden"] and all(0 <= layer <= made_for["layers"] for layer in config.layers)
+        built = 0 < config.width <= _WIDEST and 0 < config.depth <= _DEEPEST and 0 < config.heads <= config.width
+        return there and built and not config.width % config.heads and list(config.layers) == sorted(set(config.layers))
+    except TypeError:
+        return False
 
 
 def describe_base(model: Any) -> dict[str, object]:

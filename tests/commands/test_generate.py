@@ -154,7 +154,7 @@ def test_a_line_without_keyframes_cannot_be_posed(model: Path, tmp_path: Path) -
         ((), "required"),
         (("dance", "a", "b"), "invalid choice"),
         (("pose", "a", "b", "--backend", "local"), "needs --model"),
-        (("pose", "a", "b", "--backend", "embedded", "--model", "c"), "are for --backend local"),
+        (("pose", "a", "b", "--backend", "embedded", "--model", "c"), "--model is for --backend local"),
         (("pose", "a", "b", "--seed", "99999999999999999999"), "--seed"),
         (("pose", "a", "b", "--quantization", "int3"), "invalid choice"),
     ],

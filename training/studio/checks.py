@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
+from ...inference.worker.placement import this_machine
 from ...performance import FacescriptError
 
 _GIB = 1 << 30
@@ -28,23 +27,12 @@ def disk(place: Path, needed: int) -> None:
         raise FacescriptError("no_space", what, "Make room, or choose another disk with --adapter.")
 
 
-def memory(needed: int, what_fits: str, available: int | None = None) -> None:
-    """Raise FacescriptError (`no_memory`) if so many bytes are not to be had; what is not known may be enough."""
-    available = available_memory() if available is None else available
-    if available is not None and available < needed:
-        what = f"The training needs about {_gib(needed)} of memory, and {_gib(available)} can be had."
+def memory(needed: int, what_fits: str, free: int | None = None) -> None:
+    """Raise FacescriptError (`no_memory`) if so many bytes are not `free` (of the machine's memory, if not given)."""
+    free = this_machine().memory if free is None else free
+    if free < needed:
+        what = f"The training needs about {_gib(needed)} of memory, and {_gib(free)} are free."
         raise FacescriptError("no_memory", what, what_fits)
-
-
-def available_memory() -> int | None:
-    """Bytes that processes can still have, or None where that is not known."""
-    # https://www.kernel.org/doc/html/latest/filesystems/proc.html: MemAvailable, in kB.
-    with suppress(OSError, ValueError, StopIteration, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) << 10
-    with suppress(OSError, ValueError, AttributeError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return None
 
 
 def _gib(size: int) -> str:

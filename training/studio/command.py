@@ -25,11 +25,6 @@ from .task import Row, Task
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "out" / "adapter"
 
-# Bytes a weight takes, by quantization; 4 bits with their scales (Dettmers et al. 2023, section 3).
-_BYTES = {"nf4": 0.53, "int8": 1.0, "bf16": 2.0, "fp32": 4.0, "none": 2.0}
-# Beside the weights: activations of one request, the LoRA with its optimizer, and torch itself.
-_BESIDE, _ROOM = 1.5, 2 << 30
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options for a studio's own performances."""
@@ -97,21 +92,22 @@ def _lora(options: argparse.Namespace, found: data.Data, command: str) -> Made:
         recipe = replace(recipe, epochs=options.epochs)
     gpu = torch.cuda.is_available()
     quantization: Quantization = options.quantization or ("nf4" if gpu else "bf16" if fast_bf16() else "fp32")
-    task = Task(
-        found,
-        options.adapter,
-        options.seed,
-        lora.settings(recipe, options.base.name, quantization),
-        command,
-    )
+    settings = lora.settings(recipe, options.base.name, quantization)
+    task = Task(found, options.adapter, options.seed, settings, command)
     check_model(options.base)
     task.begin()
-    stored = sum(path.stat().st_size for path in options.base.glob("*.safetensors"))
-    needed = int(stored / 2 * _BYTES[quantization] * _BESIDE) + _ROOM
     free = torch.cuda.mem_get_info()[0] if gpu else None
-    checks.memory(needed, "Choose --quantization nf4, or a smaller model.", free)
+    needed = lora.memory_needed(options.base, quantization, options.rank)
+    checks.memory(needed, _what_fits(options.base, quantization, options.rank), free)
     checks.disk(options.adapter, 1 << 30)
     return task, lambda: lora.train(task, load(options.base, quantization), recipe)
+
+
+def _what_fits(base: Path, quantization: str, rank: int) -> str:
+    needed = lora.memory_needed(base, "nf4", rank)
+    if needed >= lora.memory_needed(base, quantization, rank):
+        return "Choose a smaller model."
+    return f"--quantization nf4 takes {needed / (1 << 30):.1f} GiB; or choose a smaller model."
 
 
 def _positive(text: str) -> float:

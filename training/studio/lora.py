@@ -22,9 +22,11 @@ from torch.nn import functional
 
 from ...inference import prompts
 from ...inference.examples import Examples
+from ...inference.footprint import footprint
 from ...inference.worker.local_backend import LocalBackend
 from ...inference.worker.local_model import LocalModel
 from ...performance import FacescriptError, Performance
+from ...performance.parsing import read_object
 from ..learning import copy_lora, pace, resume, save
 from ..metrics import Figures, figures
 from . import card
@@ -35,6 +37,8 @@ from .task import Row, Task
 _MEASURED, _DECODED = 64, 4
 # Steps from one saved state to the next.
 _SAVE_EVERY = 10
+# Tokens of a long answer, and bytes for torch itself.
+_ANSWER, _ROOM = 1024, 1 << 30
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,17 @@ def train(task: Task, local: LocalModel, recipe: Recipe) -> list[Row]:
 
 
 def with_lora(local: LocalModel, recipe: Recipe, seed: int) -> Any:
-    """The model with a new LoRA in 32 bits on all linear layers but the last."""
+    """The model with a new LoRA in 32 bits on all linear layers but the last.
+
+    What its layers pass on is computed again on the way back rather than kept (Chen et al. 2016, arXiv 1604.06174).
+    """
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
-    model = local.model
+    model, again = local.model, {"use_reentrant": False}
     if local.quantization in ("nf4", "int8"):
-        model = prepare_model_for_kbit_training(model)
+        model = prepare_model_for_kbit_training(model, gradient_checkpointing_kwargs=again)
+    elif model.supports_gradient_checkpointing:
+        model.gradient_checkpointing_enable(again)
     torch.manual_seed(seed)
     config = LoraConfig(
         r=recipe.rank,
@@ -190,6 +199,17 @@ def _decoded(local: LocalModel, held: Sequence[Performance]) -> Figures:
         for pose in backend.pose(performance.brief, [k.text for k in performance.keyframes], lambda: None)
     ]
     return figures(np.stack(found), np.concatenate([performance.poses for performance in held]))
+
+
+def memory_needed(base: Path, quantization: str, rank: int) -> int:
+    """About how many bytes a training takes, told from the base's files alone. Raises FacescriptError (`bad_model`)."""
+    found = footprint(base)
+    vocabulary = int(read_object(base / "config.json", 64 << 20, 8_000_000).get("vocab_size") or 0)
+    # The probabilities of an answer's tokens in 32 bits, their logarithms and what is passed back.
+    answer = 3 * 4 * _ANSWER * vocabulary
+    # A LoRA grows with a matrix's sides, not its size; 16 bytes a weight: its value, its gradient, and AdamW's two.
+    learned = 16 * 2 * rank * math.isqrt(found.widest) * max(1, found.linear // max(1, found.widest))
+    return found.needed(quantization, rows=2) + answer + learned + _ROOM
 
 
 def settings(recipe: Recipe, base: str, quantization: str) -> dict[str, Any]:

@@ -114,10 +114,23 @@ def test_a_base_of_another_name_is_refused(folder: Path) -> None:
     assert "other-135m" in refused(folder)
 
 
-@pytest.mark.parametrize("slots", [{"layers": [0, 2, 7]}, {"layers": [0, 4, 2]}, {"layers": [-1, 4]}, {"hidden": 64}])
+@pytest.mark.parametrize(
+    "slots",
+    [
+        *({"layers": [0, 2, 7]}, {"layers": [0, 4, 2]}, {"layers": [-1, 4]}, {"hidden": 64}),
+        # Readers that would fill the memory.
+        *({"width": 10**7}, {"depth": 10**5}, {"heads": 0}, {"heads": 3}, {"width": "16"}),
+    ],
+)
 def test_hidden_states_that_the_base_does_not_have_are_refused(folder: Path, slots: dict[str, Any]) -> None:
     change(folder, lambda found: found["slots"].update(slots))
     assert "hidden states" in refused(folder)
+
+
+def test_an_adapter_of_the_users_is_not_mended_by_another_extension(folder: Path) -> None:
+    (folder / FILES[0]).write_bytes(b"cut")
+    with pytest.raises(FacescriptError, match=r"run\.py train"):
+        adapter.check(folder, base())
 
 
 @pytest.mark.parametrize("where", ["channels", "slots"])
