@@ -64,10 +64,14 @@ def main(arguments: list[str]) -> int:
         return 1
     environment = os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
     command = [str(PYTHON), "-m", COMMANDS[arguments[0]], *arguments]
-    try:
-        return subprocess.call(command, cwd=os.getcwd(), env=environment)
-    except KeyboardInterrupt:
-        return 130
+    process = subprocess.Popen(command, env=environment)
+    while True:
+        try:
+            status = process.wait()
+            return status if status >= 0 else 128 - status
+        except KeyboardInterrupt:
+            # The command hears it too, and ends in its own way.
+            continue
 
 
 def set_up() -> bool:

@@ -52,13 +52,15 @@ class Batch:
 def carry_out(batch: Batch) -> int:
     """Do what is open; 0 if all is done then, 1 if some failed or was left open, 130 if it was asked to stop.
 
-    Raises FacescriptError before any work for a sheet that cannot be read, a folder with another batch, and faces that
-    are not there; KeyboardInterrupt when it is asked to stop twice.
+    Raises FacescriptError before any work for a sheet that cannot be read, a folder with another batch, faces that are
+    not there, and a farm that does not know the job type; KeyboardInterrupt when it is asked to stop twice.
     """
     rows = read(batch.sheet)
     with locked(batch.folder), _journal(batch) as journal:
         if batch.settings.blend and "actions" in batch.settings.kinds:
             list(batch.blender(Work.of(batch.settings, rows)))
+        if batch.farm:
+            batch.farm.check()
         due = [row for row in rows if _is_due(batch, row, journal)]
         end, told = _perform(batch, rows, due, journal)
         if end == "through":
