@@ -15,6 +15,7 @@ PACKAGES = ("operators", "panels", "rig_mapping", "performance", "inference", "d
 _SPOKEN = ("operators", "panels")
 # What speaks on a terminal, in the worker, or by another's command.
 _SKIPPED = (
+    "operators/batch_actions.py",
     "operators/command_line.py",
     "operators/language.py",
     "operators/presets/",
