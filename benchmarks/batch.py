@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ..batch.carrying_out import Batch, carry_out
 from ..batch.crew import Crew, crew
-from ..batch.journal import NAME
+from ..batch.journal import MAX_RUNS, NAME
 from ..batch.settings import Settings
 from ..batch.sheet import read
 from ..inference.client import WorkerClient
@@ -81,10 +81,22 @@ def bench_batch() -> None:
         for count, rate in rates.items():
             print(f"  {count} worker{'s' if count > 1 else ' '}{rate:10.1f} lines a minute")
         print(f"  ratio    {rates[many] / rates[1]:10.2f}\n")
-        print("without a model, 2 workers:\n  lines   seconds   ms a line   peak MB   going on with all done, s")
-        for size in SIZES:
-            seconds, peak, again = _cost(folder, size)
-            print(f"{size:7,}{seconds:10.2f}{1000 * seconds / size:12.2f}{peak:10.0f}{again:12.2f}", flush=True)
+        bench_cost(folder)
+
+
+def bench_cost(folder: Path) -> None:
+    """Print what a line costs in sheets of several lengths, in seconds and in the processors' time, which other
+    programs do not change: of this process, and of its two workers without a model."""
+    print("without a model, 2 workers:")
+    print("  lines   seconds   ms a line   processor ms a line   peak MB   all done already: s   processor ms a line")
+    for size in SIZES:
+        first, again = _cost(folder, size)
+        each, each_again = (1000.0 * found["processor"] / size for found in (first, again))
+        print(
+            f"{size:7,}{first['seconds']:10.1f}{1000 * first['seconds'] / size:12.1f}{each:22.1f}{first['peak']:10.0f}"
+            f"{again['seconds']:23.2f}{each_again:22.2f}",
+            flush=True,
+        )
 
 
 def _rate(folder: Path, workers: int) -> float:
@@ -112,17 +124,13 @@ def _count(out: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
-def _cost(folder: Path, size: int) -> tuple[float, float, float]:
-    """Seconds from start to end of a batch in a process of its own, without the start of Python; its peak memory in
-    MB; and the seconds in which the same command finds that all is done."""
+def _cost(folder: Path, size: int) -> list[dict[str, float]]:
+    """What a batch of a size took in a process of its own, and what the same command takes when all is done."""
     sheet, out = folder / f"{size}.csv", folder / f"out{size}"
     write_sheet(sheet, size)
     command = [sys.executable, "-m", "facescript.benchmarks.batch", str(sheet), str(out)]
-    found = []
-    for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    return found[0]["seconds"], found[0]["peak"], found[1]["seconds"]
+    done = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
+    return [json.loads(process.stdout.splitlines()[-1]) for process in done]
 
 
 @dataclass(frozen=True)
@@ -147,7 +155,7 @@ def kill_again_and_again(
     command: Sequence[str], sheet: Path, out: Path, between: tuple[int, int], seed: int = 0, say: bool = False
 ) -> Killed:
     """Run a batch's command, and end it by SIGKILL each time that some more lines are done, until it ends by itself."""
-    chance, kills, begin = random.Random(seed), 0, time.monotonic()
+    chance, kills, ends, begin = random.Random(seed), 0, 0, time.monotonic()
     while True:
         with subprocess.Popen(list(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             until = _count(out) + chance.randint(*between)
@@ -158,7 +166,8 @@ def kill_again_and_again(
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
                 kills += 1
-            elif process.returncode >= 0:
+            elif process.returncode == 0 or (ends := ends + 1) >= MAX_RUNS:
+                # Lines whose worker ended are left to the next run.
                 break
         if say:
             print(f"{time.strftime('%H:%M:%S')}  kill {kills}: {_count(out)} lines in the journal", flush=True)
@@ -199,12 +208,14 @@ def bench_kills(out: Path, count: int) -> bool:
     return found.sound
 
 
-def _peak() -> float:
-    """This process's peak memory in MB."""
+def _spent() -> tuple[float, float]:
+    """The processors' time of this process and of those that it has started and that have ended, in seconds; and its
+    own peak memory in MB."""
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+    return seconds, own.ru_maxrss / (1 << 20) if sys.platform == "darwin" else own.ru_maxrss / 1024
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -215,9 +226,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=0.0, help="that a worker takes for a line")
     options = parser.parse_args(arguments)
-    begin = time.perf_counter()
+    begin, (spent, _) = time.perf_counter(), _spent()
     status = simulated(options.sheet, options.folder, options.workers, options.seconds)
-    print(json.dumps({"seconds": time.perf_counter() - begin, "peak": _peak()}))
+    seconds, (now, peak) = time.perf_counter() - begin, _spent()
+    print(json.dumps({"seconds": seconds, "processor": now - spent, "peak": peak}))
     return status
 
 
