@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from facescript.commands.installed import PACKAGE  # noqa: E402
+from model_servers import serving  # noqa: E402
 from scenes import ENTRY, cube_with_keys  # noqa: E402
 
 NEUTRAL = {"jawOpen": 0.0}
@@ -38,10 +41,7 @@ def test_each_line_has_actions_under_its_name(extension: Any, tmp_path: Path) ->
     path = tmp_path / "actions_0001.blend"
     jaw = line(tmp_path, "one", {"jawOpen": 0.5})
     nod = line(tmp_path, "two", {"jawOpen": 0.25, "headPitch": -0.5})
-    given = work(extension, path, jaw, nod)
-    assert carry_out(extension, given) == ["actions_0001"]
-    # As it is done again where a batch was ended between the two.
-    assert carry_out(extension, given) == ["actions_0001"]
+    assert carry_out(extension, work(extension, path, jaw, nod)) == ["actions_0001"]
     assert sorted(found.name for found in tmp_path.iterdir()) == ["actions_0001.blend", "one.jsonl", "two.jsonl"]
     bpy.ops.wm.open_mainfile(filepath=str(path))
     actions = bpy.data.actions
@@ -51,7 +51,7 @@ def test_each_line_has_actions_under_its_name(extension: Any, tmp_path: Path) ->
     assert tuple(actions["one"].frame_range) == (1.0, 31.0)
     assert bpy.context.scene.render.fps == 30
     keys = bpy.data.objects["ARKit Face"].data.shape_keys
-    assert all(key.value == 0.0 for key in keys.key_blocks)
+    assert all(key.value == 0.0 for key in keys.key_blocks[1:])
     # One of them plays on the face as any action does.
     api = extension.module("rig_mapping.blender_api")
     path_of = 'key_blocks["jawOpen"].value'
@@ -78,7 +78,11 @@ def test_a_line_goes_to_the_face_of_its_character(extension: Any, two_faces: Pat
     one, two = (line(tmp_path, name, {"jawOpen": 0.5}) for name in ("one", "two"))
     one[2], two[2] = "Bob", "A bystander"
     before = two_faces.read_bytes()
-    carry_out(extension, work(extension, path, one, two, blend=str(two_faces), face="Anna"))
+    given = work(extension, path, one, two, blend=str(two_faces), face="Anna")
+    carry_out(extension, given)
+    # As it is done again where a batch was ended before its journal said so.
+    carry_out(extension, given)
+    assert not list(tmp_path.glob("*.blend1")) and not list(tmp_path.glob("*.partial.blend"))
     assert two_faces.read_bytes() == before
     bpy.ops.wm.open_mainfile(filepath=str(path))
     # The file's own action has no user any more, and is not kept.
@@ -120,3 +124,43 @@ def test_a_performance_from_a_file_is_rendered_on_its_character_s_face(
     assert (tmp_path / "x.png").is_file()
     assert [len(bpy.data.objects[name].facescript.beats) for name in ("Anna", "Bob")] == [0, 3]
     assert main(["render", "plot", str(two_faces), str(tmp_path / "y.png"), "--style", "soft"]) == 2
+
+
+@pytest.mark.model
+def test_a_sheet_becomes_files_and_actions_by_blender_s_own_command(
+    extension: Any, model: Any, two_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet, out = tmp_path / "sheet.csv", tmp_path / "out"
+    sheet.write_text("file,character,script\nact1/one,Bob,Hello there.\nact1/two,Anna,...\n")
+    main = extension.module("operators.command_line").main
+    with serving() as server:
+        command = ["batch", str(sheet), str(out), "--write", "livelink,actions", "--blend", str(two_faces)]
+        arguments = [*command, "--address", server.address, "--concurrency", "1"]
+        assert main(arguments) == 1
+        captured = capsys.readouterr()
+        assert "row 3, act1/two: The script has no words." in captured.err
+        assert "1 of 2 lines are done, 1 failed, 0 are left." in captured.out
+        asked = len(server.bodies)
+        # The same again asks nobody.
+        assert main(arguments) == 1
+        assert len(server.bodies) == asked
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(extension.module("operators.preferences"), "check_online", refuse)
+            assert main([*arguments, "--previews", "flamenco", "--flamenco", "http://farm:8080"]) == 1
+    assert "error: Not online." in capsys.readouterr().err
+    assert sorted(path.name for path in out.rglob("*.*")) == [
+        "actions_0001.blend",
+        "batch.jsonl",
+        "batch.lock",
+        "one.csv",
+        "one.jsonl",
+    ]
+    bpy.ops.wm.open_mainfile(filepath=str(out / "actions_0001.blend"))
+    assert [action["facescript_line"] for action in bpy.data.actions] == ["act1/one"]
+    assert main(["batch", str(sheet), str(out), "--workers", "x"]) == 2
+
+
+def refuse(address: Any) -> None:
+    """What an address that is not this machine's meets where Blender is not online."""
+    if not address.is_local:
+        raise sys.modules[f"{PACKAGE}.performance"].FacescriptError("offline", "Not online.")
