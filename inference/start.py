@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts what runs in the private environment: `python start.py worker|prepare --models FOLDER`.
+"""Starts what runs in the private environment: `python start.py worker|prepare|download OPTIONS`.
 
 The extension is loaded under the name `facescript` whatever its folder is called, and without putting the folder
 of all extensions on Python's path.
@@ -14,6 +14,9 @@ from pathlib import Path
 
 # Exit statuses: the extension's own files are missing, damaged or of two versions; the environment lacks a package.
 DAMAGED, LACKING = 65, 69
+
+# What each command is carried out by, in `worker`.
+_MODULES = {"worker": "server", "prepare": "prepare", "download": "hub_download"}
 
 
 def import_package() -> None:
@@ -33,10 +36,10 @@ def import_package() -> None:
 def main(arguments: list[str]) -> int:
     """Run one command; its exit status."""
     command = arguments[0] if arguments else ""
-    if command not in ("worker", "prepare"):
-        print("usage: start.py worker|prepare --models FOLDER", file=sys.stderr)
+    if command not in _MODULES:
+        print(f"usage: start.py {'|'.join(_MODULES)} OPTIONS", file=sys.stderr)
         return 2
-    name = "facescript.inference.worker." + ("server" if command == "worker" else command)
+    name = f"facescript.inference.worker.{_MODULES[command]}"
     try:
         import_package()
         module = importlib.import_module(name)

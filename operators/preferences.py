@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy.props import CollectionProperty, EnumProperty, IntProperty, StringProperty
 
 from ..inference.options import ModelOptions
 from ..inference.servers import trial as server_trial
@@ -50,6 +50,14 @@ def _models(chosen: Any, _context: Any, typed: str) -> list[str]:
     return [name for name in server_trial.models(chosen.server_address) if typed.lower() in name.lower()]
 
 
+class FACESCRIPT_PG_model_folder(bpy.types.PropertyGroup):
+    """A folder in which models are looked for."""
+
+    path: StringProperty(
+        name="Folder", description="A model's folder, or one that holds folders of models", subtype="DIR_PATH"
+    )
+
+
 class Settings:
     """The properties of the preferences; a mixin, so that what draws them can live in `panels`."""
 
@@ -80,6 +88,15 @@ class Settings:
         name="Adapter Folder",
         description="The folder of a LoRA for the local model, as peft saves it. Empty: none",
         subtype="DIR_PATH",
+    )
+    model_folders: CollectionProperty(
+        type=FACESCRIPT_PG_model_folder, name="Model Folders", description="Where models are looked for"
+    )
+    hub_name: StringProperty(
+        name="From the Hub",
+        description="The name of a model on the Hugging Face hub, as OWNER/NAME. It is fetched at its newest commit, "
+        "into the runtime's folder",
+        maxlen=200,
     )
     trained_adapter: StringProperty(
         name="Trained Adapter",

@@ -13,6 +13,7 @@ from ..inference.setup.host_runtime import can_ask
 from ..operators import preferences
 from ..performance import FacescriptError
 from .layout import draw_error, draw_setup, paragraph
+from .models import draw_models
 
 
 class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences):
@@ -47,6 +48,8 @@ class FACESCRIPT_AP_preferences(preferences.Settings, bpy.types.AddonPreferences
                 box.prop(self, "decoding")
             box.prop(self, "keep_loaded")
             paragraph(box, "Scripts and performances stay on this machine.", width, "LOCKED")
+        if self.backend == "local":
+            draw_models(layout.box(), context, width)
         layout.operator("facescript.copy_diagnostics", icon="COPYDOWN")
 
     def _draw_server(self, box: bpy.types.UILayout, width: int) -> None:

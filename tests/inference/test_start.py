@@ -19,7 +19,7 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_without_a_command_it_says_how_it_is_used(tmp_path: Path) -> None:
     for arguments in ([], ["dance"]):
         done = run(str(START), *arguments, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (2, "usage: start.py worker|prepare --models FOLDER\n")
+        assert (done.returncode, done.stderr) == (2, "usage: start.py worker|prepare|download OPTIONS\n")
 
 
 def copied(folder: Path) -> Path:

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The models on this machine: in Facescript's own folder, in folders that the user names, and in the hub's cache."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...performance import FacescriptError
+from ...performance.parsing import open_regular, read_object
+from ..footprint import footprint
+from ..setup.runtime import Runtime
+
+# In a downloaded model's folder: its name, the commit that it was fetched at, and its licence.
+RECORD = "facescript-model.json"
+PARTIAL = ".partial"
+# OWNER/NAME, as the hub allows it.
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+
+# Folders that are looked at in one folder, and how much of a model card.
+_MOST, _CARD = 500, 64 << 10
+_FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.S | re.M)
+_LICENCE = re.compile(r"^(license|license_name):[ \t]*['\"]?([\w .+-]{1,80}?)['\"]?[ \t]*$", re.M)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in `folder`. `size` is its bytes on the disk, `parameters` how many weights it has, `needed` the bytes
+    of memory that it takes in 4 bits; 0 where that cannot be told. `ours` says that Facescript downloaded it."""
+
+    name: str
+    folder: Path
+    size: int
+    parameters: int
+    needed: int
+    licence: str
+    ours: bool = False
+
+
+def downloads(runtime: Runtime) -> Path:
+    """The folder of models that Facescript downloads: the only one that it removes any from."""
+    return runtime.folder / "downloads"
+
+
+def folder_name(name: str) -> str:
+    """The name of a model's folder there. Raises FacescriptError (`bad_name`) for what is no name on the hub."""
+    if not HUB_NAME.fullmatch(name) or ".." in name or "--" in name:
+        what = f"{name[:80]!r} is no name of a model on the hub."
+        raise FacescriptError("bad_name", what, "Write it as OWNER/NAME, such as Qwen/Qwen3-14B.")
+    return name.replace("/", "--")
+
+
+def find(own: Path, folders: Sequence[Path]) -> list[Model]:
+    """All models, each folder once, by name. Folders that are not there or cannot be read hold none."""
+    found: dict[Path, Model] = {}
+    places = [(path, True) for path in _inside(own)]
+    places += [(path, False) for folder in folders for path in (folder, *_inside(folder))]
+    places += [(path, False) for path in _cached()]
+    for path, ours in places:
+        model = _model(path, ours)
+        if model is not None:
+            found.setdefault(path.resolve(), model)
+    return sorted(found.values(), key=lambda model: (model.name.lower(), str(model.folder)))
+
+
+def remove(model: Path, own: Path) -> None:
+    """Delete a model that Facescript has downloaded into `own`. Raises FacescriptError: `not_ours` for any other
+    folder, `in_use` if files of it may not be removed."""
+    if model.parent != own or model.is_symlink() or not (model / RECORD).is_file():
+        what = f"{model} was not downloaded by Facescript."
+        raise FacescriptError("not_ours", what, "Remove it with the program that put it there.")
+    # First of all what makes it a model: half a model is never offered.
+    with suppress(OSError):
+        (model / "config.json").unlink()
+    shutil.rmtree(model, ignore_errors=True)
+    if model.exists():
+        what = f"Some files in {model} cannot be removed: a worker uses them."
+        raise FacescriptError("in_use", what, "Close every Blender that uses the model, then remove it again.")
+
+
+def cache() -> Path:
+    """The hub's cache, by the environment variables that its own library documents."""
+    if named := os.environ.get("HF_HUB_CACHE"):
+        return Path(named)
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "huggingface")
+    return Path(home, "hub")
+
+
+def _cached() -> Iterator[Path]:
+    """The newest snapshot of each model in the hub's cache."""
+    for folder in _inside(cache()):
+        if not folder.name.startswith("models--"):
+            continue
+        with suppress(OSError, UnicodeDecodeError):
+            commit = (folder / "refs" / "main").read_text(encoding="ascii").strip()
+            if re.fullmatch(r"[0-9a-f]{40}", commit):
+                yield folder / "snapshots" / commit
+
+
+def _inside(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.endswith(PARTIAL))
+        return found[:_MOST]
+    return []
+
+
+def _model(folder: Path, ours: bool) -> Model | None:
+    """The model in a folder, or None if there is none whose sizes can be read."""
+    try:
+        if not (folder / "config.json").is_file() or (folder / "adapter_config.json").exists():
+            return None
+        sizes = footprint(folder)
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    except (OSError, FacescriptError):
+        return None
+    if not sizes.parameters:
+        return None
+    return Model(_name(folder), folder, size, sizes.parameters, sizes.needed("nf4"), licence(folder), ours)
+
+
+def _name(folder: Path) -> str:
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+    if (folder / RECORD).is_file():
+        with suppress(FacescriptError):
+            return str(read_object(folder / RECORD).get("name") or folder.name)[:200]
+    return folder.name
+
+
+def licence(folder: Path) -> str:
+    """The licence that a model's card names in its front matter, else its configuration; "" if neither does."""
+    with suppress(FacescriptError), open_regular(folder / "README.md") as stream:
+        front = _FRONT.match(stream.read(_CARD).decode("utf-8", "replace").replace("\r\n", "\n"))
+        named: dict[str, str] = dict(_LICENCE.findall(front[1])) if front else {}
+        if named:
+            plain = named.get("license", "")
+            return named.get("license_name", plain) if plain in ("", "other") else plain
+    with suppress(FacescriptError):
+        found = read_object(folder / "config.json", 64 << 20, 8_000_000).get("license")
+        return found[:80] if isinstance(found, str) else ""
+    return ""

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Models are found where they are, with sizes and licences; only what was downloaded here is ever removed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from facescript.inference.models import library, memory
+from facescript.performance import FacescriptError
+from model_folders import model_folder
+
+APACHE = "---\nlanguage:\n- en\nlicense: apache-2.0\n---\n# A model\nlicense: mit\n"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub's."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def downloaded(own: Path, name: str) -> Path:
+    folder = model_folder(own / library.folder_name(name), APACHE)
+    (folder / library.RECORD).write_text(json.dumps({"name": name, "commit": "a" * 40}))
+    return folder
+
+
+def test_models_are_found_in_all_places_each_once(tmp_path: Path, cache: Path) -> None:
+    own = tmp_path / "downloads"
+    downloaded(own, "toys/tiny")
+    downloaded(own, "toys/half").rename(own / "toys--half.partial")
+    model_folder(tmp_path / "mine" / "one")
+    model_folder(tmp_path / "two", "no front matter")
+    for commit in ("a" * 40, "b" * 40):
+        model_folder(cache / "models--Big--Model" / "snapshots" / commit)
+    (cache / "models--Big--Model" / "refs").mkdir()
+    (cache / "models--Big--Model" / "refs" / "main").write_text("b" * 40)
+    found = library.find(own, [tmp_path / "mine", tmp_path / "two", tmp_path / "mine" / "one", tmp_path / "gone"])
+    assert [(m.name, m.ours, m.licence) for m in found] == [
+        ("Big/Model", False, ""),
+        ("one", False, ""),
+        ("toys/tiny", True, "apache-2.0"),
+        ("two", False, ""),
+    ]
+    assert found[0].folder.name == "b" * 40
+
+
+def test_sizes_are_those_of_the_files_and_of_the_headers(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m", weights=64 * 128)
+    [found] = library.find(tmp_path / "none", [folder])
+    assert found.parameters == 8192
+    assert found.size == sum(path.stat().st_size for path in folder.iterdir())
+    # At least the weights, in 4 bits.
+    assert found.needed > 8192 // 2
+
+
+def test_what_is_no_model_is_left_out(tmp_path: Path) -> None:
+    lora = model_folder(tmp_path / "all" / "lora")
+    (lora / "adapter_config.json").write_text("{}")
+    cut = model_folder(tmp_path / "all" / "cut")
+    (cut / "model.safetensors").write_bytes(b"\xff" * 20)
+    (model_folder(tmp_path / "all" / "bare") / "model.safetensors").unlink()
+    (tmp_path / "all" / "empty").mkdir()
+    assert library.find(tmp_path / "none", [tmp_path / "all"]) == []
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        (APACHE, "apache-2.0"),
+        ("---\nlicense: 'mit'\r\n---\r\n", "mit"),
+        ("---\nlicense: other\nlicense_name: tiny-community\n---\n", "tiny-community"),
+        ("---\nlicense: other\n---\n", "other"),
+        ("# license: mit\n", ""),
+        ("---\nlicense: mit\nno end", ""),
+        ("---\ntags: []\n---\nlicense: mit\n", ""),
+    ],
+)
+def test_a_licence_is_what_the_cards_front_matter_says(tmp_path: Path, card: str, licence: str) -> None:
+    assert library.licence(model_folder(tmp_path / "m", card)) == licence
+
+
+def test_only_what_was_downloaded_is_removed(tmp_path: Path) -> None:
+    own = tmp_path / "downloads"
+    ours, other = downloaded(own, "toys/tiny"), model_folder(tmp_path / "mine")
+    (other / library.RECORD).write_text("{}")
+    bare = model_folder(own / "put--here")
+    if os.name != "nt":
+        (own / "toys--link").symlink_to(other, target_is_directory=True)
+    for folder in (other, bare, own, own / "toys--link", own / ".." / "mine", own / "toys--gone"):
+        with pytest.raises(FacescriptError) as caught:
+            library.remove(folder, own)
+        assert caught.value.code == "not_ours"
+    assert other.is_dir() and bare.is_dir()
+    library.remove(ours, own)
+    assert not ours.exists()
+
+
+@pytest.mark.parametrize("name", ["", "tiny", "a/b/c", "../b", "a/..", "a/b c", "/a", "a--b/c", "a/" + "b" * 200])
+def test_names_that_are_none_on_the_hub_are_refused(name: str) -> None:
+    with pytest.raises(FacescriptError, match="no name of a model on the hub"):
+        library.folder_name(name)
+
+
+def test_free_memory_is_some_number_of_bytes() -> None:
+    found = memory.free()
+    assert found is None or 1 << 20 < found < 1 << 50

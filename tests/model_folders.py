@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders that look like models, as far as sizes go."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+
+def model_folder(folder: Path, card: str = "", weights: int = 4096) -> Path:
+    """A configuration and one matrix of `weights` numbers in 16 bits, which are zeros."""
+    folder.mkdir(parents=True)
+    config = {"vocab_size": 7, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    shape = [64, weights // 64]
+    header = json.dumps({"a.weight": {"dtype": "BF16", "shape": shape, "data_offsets": [0, 2 * weights]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(2 * weights))
+    if card:
+        (folder / "README.md").write_text(card)
+    return folder
