@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -140,13 +141,16 @@ def _stopping(pool: Pool, progress: Progress) -> Iterator[list[int]]:
     """Have Ctrl C, or the system's request to end, stop the pool after the rows in hand, and a second one at once. The
     list holds what was asked for."""
     asked: list[int] = []
+    words = b"\n" * progress.inline + b"Stopping after the lines in hand; Ctrl C again stops at once.\n"
 
     def hear(number: int, frame: Any) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
         pool.stop()
-        progress.say("Stopping after the lines in hand; Ctrl C again stops at once.", sys.stderr)
+        # Not by print, in which this may have come between.
+        with suppress(OSError):
+            os.write(2, words)
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, hear) for number in signals]

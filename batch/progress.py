@@ -17,12 +17,12 @@ _RECENT = 200
 
 
 class Progress:
-    """Counts lines of a batch: `total` to do in this run."""
+    """Counts lines of a batch: `total` to do in this run. `inline`: whether it is drawn over itself."""
 
     def __init__(self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._total, self._clock = total, clock
         self._stream = stream or sys.stdout
-        self._inline = self._stream.isatty()
+        self.inline = self._stream.isatty()
         self._times = deque([clock()], _RECENT)
         self._drawn = self._times[0]
         self.done = self.failed = 0
@@ -32,12 +32,12 @@ class Progress:
         self.failed += failed
         self.done += not failed
         self._times.append(self._clock())
-        if self._times[-1] - self._drawn >= (_BLINK if self._inline else _LOG):
+        if self._times[-1] - self._drawn >= (_BLINK if self.inline else _LOG):
             self._draw()
 
     def say(self, text: str, stream: TextIO | None = None) -> None:
         """Print a line above the progress."""
-        if self._inline:
+        if self.inline:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
         print(text, file=stream or self._stream, flush=True)
@@ -46,7 +46,7 @@ class Progress:
         """Leave the last state on a line of its own."""
         if self.done + self.failed:
             self._draw()
-            if self._inline:
+            if self.inline:
                 print(file=self._stream, flush=True)
 
     @property
@@ -66,7 +66,7 @@ class Progress:
 
     def _draw(self) -> None:
         self._drawn = self._times[-1]
-        if self._inline:
+        if self.inline:
             width = shutil.get_terminal_size().columns - 1
             self._stream.write(f"\r\x1b[K{self.text[:width]}")
             self._stream.flush()
