@@ -3,11 +3,15 @@
 
 A timer looks every now and then whether keys or markers of the active face are elsewhere than before, which costs
 little, and follows once they have come to rest. It never touches keys or markers while they are being dragged.
-No step of undo is made of it: what follows is decided by what was changed, so undo and redo lead to the same state.
+
+Following is a step of undo of its own, since Blender's undo leaves datablocks as they stand that were the same in the
+step before: only what a step holds is brought back. Nobody asked for two steps, though: where undo or redo comes to a
+file in which keys were dragged and not followed yet, it goes one step further.
 """
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from typing import Any
 
@@ -16,17 +20,16 @@ from bpy.app.handlers import persistent
 
 from ..performance import FacescriptError
 from ..rig_mapping import hand_edits, timeline
-from ..rig_mapping.steps import Slices, Steps, finish
-from . import desk, faces, markers
+from ..rig_mapping.steps import Slices, Steps
+from . import desk, faces
 from .held import Held
 from .session import SLICE, dragging, redraw, session, told
-
-Rows = tuple[tuple[Any, ...], ...]
+from .undo import Direction, push_undo, travel
 
 # Seconds between two looks: what was dragged has come along when the hand has left the mouse.
 _REST = 0.3
 
-# What a row of the list is kept by, and how many lists are kept: as many as there are steps of undo by default, twice.
+# What following may change of a row of the list.
 _FIELDS = (
     "key",
     "frame",
@@ -44,27 +47,29 @@ _FIELDS = (
     "marker",
     "take",
 )
-_LISTS = 64
+# How many states are remembered that undo and redo pass by: more than there are steps of undo by default.
+_PASSED = 256
 
 
 class Follower:
-    """What was last seen of the active face, and the lists that were seen at rest with its keys.
+    """What was last seen of the active face, and the states that undo and redo do not stop at.
 
-    Undo brings back the datablocks that differ from one step to the other, and keeps the others as they stand: after
-    keys were dragged and followed, it brings back the keys, and neither list nor markers. The list that was there with
-    just these keys is put back then.
+    `travelled` says that undo or redo has led here since the last look, and which; `travelling`, that it is this
+    class that goes on with it now.
     """
 
     def __init__(self) -> None:
         self._seen: tuple[Any, ...] = ()
         self._settled: tuple[Any, ...] = ()
-        self._lists: dict[tuple[int, bytes], list[Rows]] = {}
-        self.travelled = False
+        self._begun = b""
+        self._passed: dict[bytes, None] = {}
+        self.travelled: Direction | None = None
+        self.travelling = False
 
     def forget(self) -> None:
         """Another file: nothing is known of it."""
-        self._lists.clear()
-        self.travelled = False
+        self._passed.clear()
+        self.travelled = None
 
     def look(self) -> float:
         """Follow if something has changed, and is at rest since the last look; seconds until the next look."""
@@ -72,12 +77,15 @@ class Follower:
             self._go_on(session().following)
         else:
             self._begin()
-        return 0.0 if session().following is not None and not dragging() else _REST
+        at_once = session().following is not None and not dragging()
+        return 0.0 if at_once or self.travelled else _REST
 
     @property
     def at_rest(self) -> bool:
         """Whether all that was seen last has been followed."""
-        return session().following is None and bool(self._seen) and self._seen == self._settled
+        if self.travelled or session().following is not None:
+            return False
+        return bool(self._seen) and self._seen == self._settled
 
     def _begin(self) -> None:
         found = faces.remembered(bpy.context)
@@ -86,59 +94,34 @@ class Follower:
             return
         try:
             face = faces.settings_of(found.target)
+            direction, self.travelled = self.travelled, None
             if not face.beats:
                 return
-            if self.travelled:
-                self.travelled = False
-                self._bring_back(found.target, face, scene)
+            if direction and _state(found.target, face, scene) in self._passed and self._travel(direction):
+                return
             now = _look_of(found.target, face, scene)
             at_rest, self._seen = now == self._seen, now
-            if at_rest and now == self._settled:
-                self._keep(face, now[-1])
             if at_rest and now != self._settled:
                 self._settled = now
+                self._begun = _state(found.target, face, scene)
+                self._pass_by(self._begun)
                 held = Held(found.target, scene)
                 session().following = Slices(_following(held), held.sight)
         except FacescriptError as error:
             session().fail(error)
             redraw()
 
-    def keep(self) -> None:
-        """Before undo or redo: remember the list as it is now, if nothing of it is still to be followed."""
-        found = faces.remembered(bpy.context)
-        if session().following is not None or found is None or found.target is None:
-            return
-        with suppress(FacescriptError):
-            face = faces.settings_of(found.target)
-            if face.beats:
-                self._keep(face, hand_edits.fingerprint(found.target))
+    def _travel(self, direction: Direction) -> bool:
+        self.travelling = True
+        try:
+            return travel(direction)
+        finally:
+            self.travelling = False
 
-    def _keep(self, face: Any, keys: bytes) -> None:
-        """Remember the list that goes with these keys."""
-        place, rows = (face.id_data.session_uid, keys), _rows(face)
-        kept = self._lists.pop(place, [])
-        if rows in kept:
-            kept.remove(rows)
-        # The last is the one that was looked at last.
-        self._lists[place] = [*kept, rows][-_LISTS:]
-        while len(self._lists) > _LISTS:
-            del self._lists[next(iter(self._lists))]
-
-    def _bring_back(self, target: Any, face: Any, scene: bpy.types.Scene) -> None:
-        """After undo or redo: have the list be one that was there with these keys."""
-        kept = self._lists.get((face.id_data.session_uid, hand_edits.fingerprint(target)), [])
-        if not kept or _rows(face) in kept:
-            return
-        with session().quiet():
-            finish(markers.remove(scene, [row.marker for row in face.beats]))
-            face.beats.clear()
-            for values in kept[-1]:
-                row = face.beats.add()
-                for name, value in zip(_FIELDS, values, strict=True):
-                    setattr(row, name, value)
-            face.active_beat = min(face.active_beat, max(0, len(face.beats) - 1))
-            if face.show_markers:
-                finish(markers.place(scene, lambda: face.beats))
+    def _pass_by(self, state: bytes) -> None:
+        self._passed[state] = None
+        while len(self._passed) > _PASSED:
+            del self._passed[next(iter(self._passed))]
 
     def _go_on(self, steps: Slices[bool]) -> None:
         try:
@@ -148,7 +131,19 @@ class Follower:
             # Once: it is looked at again when something changes.
             session().fail(told(error))
         session().following = None
+        self._close()
         redraw()
+
+    def _close(self) -> None:
+        """Close a step of undo, if anything has followed."""
+        found = faces.remembered(bpy.context)
+        with suppress(FacescriptError):
+            if found is not None and found.target is not None and bpy.context.scene is not None:
+                face = faces.settings_of(found.target)
+                if _state(found.target, face, bpy.context.scene) != self._begun:
+                    push_undo("Follow Keys and Markers")
+                    return
+        self._passed.pop(self._begun, None)
 
 
 def _following(held: Held) -> Steps[bool]:
@@ -157,13 +152,14 @@ def _following(held: Held) -> Steps[bool]:
     return (yield from desk.follow_steps(desk.Desk.of(held.target, face, scene)))
 
 
-def _rows(face: Any) -> Rows:
-    """A face's list, as something that can be compared and put back."""
-    found = []
+def _state(target: Any, face: Any, scene: bpy.types.Scene) -> bytes:
+    """A digest of all that following may change."""
+    digest = hashlib.blake2b(hand_edits.fingerprint(target, whole=True), digest_size=16)
+    digest.update(repr((face.id_data.session_uid, sorted((m.frame, m.name) for m in scene.timeline_markers))).encode())
     for row in face.beats:
         values = (getattr(row, name) for name in _FIELDS)
-        found.append(tuple(v if isinstance(v, (str, int, float)) else tuple(v) for v in values))
-    return tuple(found)
+        digest.update(repr([v if isinstance(v, (str, int, float)) else tuple(v) for v in values]).encode())
+    return digest.digest()
 
 
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:
@@ -196,13 +192,21 @@ def _before_saving(*_: Any) -> None:
 
 
 @persistent  # type: ignore[untyped-decorator]
-def _before_undo(*_: Any) -> None:
-    _follower.keep()
+def _after_undo(*_: Any) -> None:
+    _arrive("undo")
 
 
 @persistent  # type: ignore[untyped-decorator]
-def _after_undo(*_: Any) -> None:
-    _follower.travelled = True
+def _after_redo(*_: Any) -> None:
+    _arrive("redo")
+
+
+def _arrive(direction: Direction) -> None:
+    """Look at once where undo or redo has led."""
+    _follower.travelled = direction
+    if not _follower.travelling and bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+        bpy.app.timers.register(_tick, persistent=True)
 
 
 @persistent  # type: ignore[untyped-decorator]
@@ -214,10 +218,8 @@ def _handlers() -> tuple[tuple[Any, Any], ...]:
     handlers = bpy.app.handlers
     return (
         (handlers.save_pre, _before_saving),
-        (handlers.undo_pre, _before_undo),
-        (handlers.redo_pre, _before_undo),
         (handlers.undo_post, _after_undo),
-        (handlers.redo_post, _after_undo),
+        (handlers.redo_post, _after_redo),
         (handlers.load_post, _after_loading),
     )
 

@@ -25,6 +25,7 @@ from .held import Held
 from .language import rpt_, tip_
 from .properties import STYLE_ITEMS
 from .session import TICK, busy_reason, redraw, session, watch
+from .undo import push_undo
 
 # What the operator can be given; the first three are what is performed.
 _GIVEN = ("script", "background", "emotion", "start_frame", "style", "seed")
@@ -168,15 +169,6 @@ def _summary(scene: bpy.types.Scene, report: timeline.WriteReport, locked: int) 
     if report.end > scene.frame_end:
         note += f" They end at frame {report.end}, after the scene's end."
     return " ".join((note, *report.warnings))
-
-
-def push_undo(message: str) -> None:
-    """Close one step of undo, also from a timer, where no window is current."""
-    if bpy.app.background:
-        return
-    window = bpy.context.window or next(iter(bpy.context.window_manager.windows), None)
-    with bpy.context.temp_override(window=window):
-        bpy.ops.ed.undo_push(message=message)
 
 
 class FACESCRIPT_OT_cancel(bpy.types.Operator):

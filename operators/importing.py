@@ -35,10 +35,11 @@ from ..rig_mapping import blender_api, captures, curves, life_layer, timeline
 from ..rig_mapping.steps import finish
 from ..rig_mapping.targets import Target
 from . import faces, markers
-from .generate import push_undo, write_steps
+from .generate import write_steps
 from .language import iface_, rpt_, tip_
 from .motion import chosen_style
 from .session import busy_reason, session
+from .undo import push_undo
 
 ANGLE_ITEMS = [
     ("RADIANS", "As the App", "Radians, with yaw to the right and pitch down positive: Live Link Face and Unreal"),

@@ -46,7 +46,7 @@ def place(scene: bpy.types.Scene, beats: Callable[[], Any]) -> Steps[None]:
         done, rows = done + _ROWS, beats()
 
 
-def _of_others(scene: bpy.types.Scene, beats: Any) -> set[str]:
+def _of_others(scene: Any, beats: Any) -> set[str]:
     """The names of the markers of the scene's other faces."""
     if not len(beats):
         return set()

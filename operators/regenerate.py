@@ -25,10 +25,11 @@ from ..rig_mapping.steps import Steps, finish
 from . import preferences
 from .beats import BeatOperator
 from .desk import Desk, follow_steps, of_object, open_desk
-from .generate import push_undo, usable_runtime, wait
+from .generate import usable_runtime, wait
 from .held import Held
 from .language import rpt_
 from .session import redraw, session, watch
+from .undo import push_undo
 
 # How many other takes are shown of a beat.
 TAKES = 3

@@ -222,7 +222,19 @@ class TakeOperator:
         return True
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        return desk.edit(self, context, lambda at: self.change(at, shelf_of(at)), only_with_beats=False)
+        return desk.edit(self, context, self._change, only_with_beats=False)
+
+    def _change(self, at: Desk) -> str | None:
+        kept = of_face(at.face)
+        first = not len(kept.rows)
+        try:
+            return self.change(at, shelf_of(at))
+        except FacescriptError:
+            if first:
+                # What is refused leaves nothing that undo does not know of.
+                for name in ("rows", "active", "shown", "before"):
+                    kept.property_unset(name)
+            raise
 
     def change(self, at: Desk, shelf: Any) -> str | None:
         """Make the edit; what to tell the user, if anything."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..performance import CHANNELS, INDEX, Performance
 from . import blender_api as api
-from . import eyes, renames
+from . import eyes, records, renames
 from .carry import Floats, beats_at, distances, followed, near_any
 from .curves import Frames
 from .keys import SAME, Codes, Record
@@ -48,18 +48,28 @@ class _Keyed:
     record: Record | None
 
 
-def fingerprint(target: Target) -> bytes:
-    """A digest of where all keys of the target's channels are: another one means that there is something to find."""
+def fingerprint(target: Target, whole: bool = False) -> bytes:
+    """A digest of where all keys of the target's channels are: another one means that there is something to find.
+
+    With `whole` handles, kinds of keys and what was recorded of them are part of it.
+    """
     digest = hashlib.blake2b(digest_size=16)
     channels = _addresses(target)
     for block in datablocks(target):
-        for curve in api.fcurves(api.find_place(block)):
+        place = api.find_place(block)
+        for curve in api.fcurves(place):
             if (block.as_pointer(), (curve.data_path, curve.array_index)) in channels:
+                digest.update(curve.data_path.encode())
+                if whole:
+                    for values in api.read_keys(curve).values():
+                        digest.update(np.ascontiguousarray(values).tobytes())
+                    continue
                 points = curve.keyframe_points
                 flat = np.empty(2 * len(points), dtype="f4")
                 points.foreach_get("co", flat)
-                digest.update(curve.data_path.encode())
                 digest.update(flat.tobytes())
+        if whole and place is not None:
+            digest.update(repr((place.action.session_uid, place.action.get(records.PROPERTY))).encode())
     return digest.digest()
 
 

@@ -34,9 +34,8 @@ def _travel(user: User, name: str, steps: int) -> Work:
         for problem in checks.dangling():
             raise Broken(problem)
         user.at += 1 if steps > 0 else -1
-        if user.rng.random() < 0.3:
-            yield
-    yield from user.rest()
+        # Where keys had been dragged it goes one step further, which takes a moment.
+        yield from user.rest()
     if steps:
         user.compare()
 

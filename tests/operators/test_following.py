@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What follows edits by hand goes back with them, though undo brings back the keys alone."""
+"""Undo and redo where keys were dragged: they do not stop before the list has followed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from facescript.rig_mapping import blender_api, records  # noqa: E402
+from facescript.rig_mapping import blender_api  # noqa: E402
 
 
 def _rest(extension: Any) -> None:
@@ -25,56 +25,44 @@ def _rest(extension: Any) -> None:
     raise AssertionError("it does not come to rest")
 
 
-def _places(obj: Any) -> list[Any]:
-    blocks = [obj, obj.parent, obj.data.shape_keys]
-    return [place for place in map(blender_api.find_place, blocks) if place is not None]
-
-
-def _keys(obj: Any) -> list[Any]:
-    """All that undo brings back where only keys were changed: the actions."""
-    rows = [
-        (p, c.data_path, c.array_index, blender_api.read_keys(c)) for p in _places(obj) for c in blender_api.fcurves(p)
-    ]
-    return [rows, [(p, p.action[records.PROPERTY]) for p in _places(obj)]]
-
-
-def _bring_back(kept: list[Any]) -> None:
-    for place, path, index, keys in kept[0]:
-        blender_api.write_keys(blender_api.find_fcurve(place, path, index), keys)
-    for place, text in kept[1]:
-        place.action[records.PROPERTY] = text
-
-
-def _lists(obj: Any) -> list[Any]:
-    rows = [(b.key, b.frame, b.written_frame, b.text, b.pose, b.locked, b.by_hand) for b in obj.facescript.beats]
-    return [rows, sorted((m.frame, m.name) for m in bpy.context.scene.timeline_markers)]
-
-
-@pytest.mark.parametrize("edit", ["drag", "lift"])
-def test_list_and_markers_go_back_with_the_keys(extension: Any, performed: Any, edit: str) -> None:
-    follower = extension.module("operators.following")._follower
-    _rest(extension)
-    keys, lists = _keys(performed), _lists(performed)
-    for place in _places(performed):
-        for curve in blender_api.fcurves(place):
+def _drag(obj: Any, start: float, distance: float) -> None:
+    for block in (obj, obj.parent, obj.data.shape_keys):
+        for curve in blender_api.fcurves(blender_api.find_place(block)):
             for point in curve.keyframe_points:
-                for part in (point.co, point.handle_left, point.handle_right):
-                    if edit == "drag" and point.co.x >= 40.0:
-                        part.x += 100.0
-                    elif edit == "lift" and "mouthSmileLeft" in curve.data_path:
-                        part.y += 0.2
+                if point.co.x >= start:
+                    for part in (point.co, point.handle_left, point.handle_right):
+                        part.x += distance
+
+
+def test_undo_and_redo_pass_by_what_was_dragged_and_not_followed_yet(
+    extension: Any, performed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following, faces = extension.module("operators.following"), extension.module("operators.faces")
+    follower, gone = following._follower, []
+    monkeypatch.setattr(following, "travel", lambda direction: gone.append(direction) is None)
     _rest(extension)
-    followed = _lists(performed)
-    assert followed != lists
-    follower.keep()
-    _bring_back(keys)
-    follower.travelled = True
+    _drag(performed, 40.0, 100.0)
+    place = (faces.find(performed), performed.facescript, bpy.context.scene)
+    dragged = following._state(*place)
     _rest(extension)
-    assert _lists(performed) == lists
-    # What undo has brought back itself is left alone: a lock is no key.
-    performed.facescript.beats[0].locked = True
+    assert [row.frame for row in performed.facescript.beats] == [1, 25, 149]
+    # Where all agrees, undo and redo have arrived.
+    for follower.travelled in ("undo", "redo"):
+        _rest(extension)
+    assert gone == [] and following._state(*place) != dragged
+    monkeypatch.setattr(following, "_state", lambda *place: dragged)
+    for follower.travelled in ("undo", "redo"):
+        follower.look()
+    assert gone == ["undo", "redo"]
+
+
+def test_where_nothing_follows_undo_stops(extension: Any, performed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    following, gone = extension.module("operators.following"), []
+    monkeypatch.setattr(following, "travel", lambda direction: gone.append(direction) is None)
     _rest(extension)
-    locked = _lists(performed)
-    follower.travelled = True
+    # Another key of the animator's, on no beat: it is seen, and the list has nothing to learn of it.
+    performed.data.shape_keys.key_blocks["jawOpen"].keyframe_insert("value", frame=400)
     _rest(extension)
-    assert _lists(performed) == locked
+    following._follower.travelled = "undo"
+    _rest(extension)
+    assert gone == []
