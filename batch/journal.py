@@ -59,7 +59,7 @@ class Journal:
         self._path = path
         self._rows: dict[str, Entry] = {}
         self._parts: dict[str, Mapping[str, Any]] = {}
-        if not path.exists():
+        if not path.exists() or not path.stat().st_size:
             entry = settings.to_dict()
             with saved(path) as stream:
                 stream.write(_line({"batch": FORM, "settings": entry, "sha256": digest_of(entry)}))

@@ -117,11 +117,6 @@ class Pool:
         """Begin no more rows; those in hand are finished, or left open where they wait."""
         self._stopped.set()
 
-    @property
-    def stopped(self) -> bool:
-        """Whether rows were left open."""
-        return self._stopped.is_set()
-
     def halt(self) -> None:
         """End all workers now, with what they have in hand."""
         self.stop()

@@ -72,6 +72,12 @@ def _lines(data: bytes) -> list[str]:
     return _text(data).splitlines()
 
 
+_SHEETS = [
+    'file,character,script,background,emotion,seed\nact1/a,Anna,"Hi, you.\nGo!",A flat,joy,3\nb,,Ho.,,,\n',
+    "script;file\n[0.5s] brows knit, lips press;c\n",
+    '{"file": "d", "script": "Hi.", "seed": 7}\n{"file": "e/f", "script": "Ho.", "character": "Ben"}\n',
+]
+
 # --- what holds behind the border -----------------------------------------------------------------------------
 
 
@@ -136,6 +142,46 @@ def _answers(data: bytes) -> None:
     # Writing and reading back takes longer than what is tried here.
     for made in keyframeface.read(_file(data, "answers.json"))[:40]:
         check_performance(made)
+
+
+def _sheet(data: bytes) -> None:
+    from ..batch.sheet import MAX_SEED, read
+
+    rows = read(_file(data, "sheet.csv"))
+    assert rows and len({row.file.casefold() for row in rows}) == len(rows)
+    for row in rows:
+        check_brief(row.brief)
+        check_text(row.character)
+        assert not {"", ".", ".."} & set(row.file.split("/"))
+        assert row.seed is None or 0 <= row.seed <= MAX_SEED
+
+
+def _batch_journal(data: bytes) -> None:
+    from ..batch.journal import Journal
+    from ..batch.settings import Settings
+    from ..inference.options import ModelOptions
+
+    path = _file(data, "batch.jsonl")
+    # What is cut off is cut off once.
+    with Journal(path, Settings(ModelOptions())):
+        kept = path.read_bytes()
+    with Journal(path, Settings(ModelOptions())):
+        assert path.read_bytes() == kept
+
+
+def _journals() -> list[bytes]:
+    from ..batch.journal import Journal
+    from ..batch.settings import Settings
+    from ..batch.sheet import Row
+    from ..inference.options import ModelOptions
+
+    path = scratch() / "seed.jsonl"
+    path.unlink(missing_ok=True)
+    with Journal(path, Settings(ModelOptions())) as journal:
+        journal.done(Row(2, "one", "Hi."), "a model", 3, 0.5)
+        journal.failed(Row(3, "two", "Ho."), FacescriptError("empty_script", "No words."), True)
+        journal.say("actions_0001", of="abc")
+    return [path.read_bytes()]
 
 
 def _live_link(data: bytes) -> None:
@@ -547,6 +593,8 @@ PARSERS: tuple[Parser, ...] = (
     Parser("performance-lines", _performance_lines, lambda: [b"\n".join(_corpus()[:2]), json.dumps(_ENTRY).encode()]),
     Parser("keyframeface", _answers, _answer_files),
     Parser("live-link", _live_link, _recordings),
+    Parser("sheet", _sheet, _encoded(_SHEETS)),
+    Parser("batch-journal", _batch_journal, _journals),
     Parser("timecodes", _timecodes, _encoded(["00:00:01:00.5\n00:00:01:29.9\n00:00:02:00.1", "23:59:59;29.97"])),
     Parser("request", _request, _requests),
     Parser("event", _event, _events),

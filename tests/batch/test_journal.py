@@ -86,6 +86,14 @@ def test_a_line_that_is_damaged_further_up_is_an_error(path: Path) -> None:
         assert caught.value.code == "bad_journal"
 
 
+def test_an_empty_file_is_a_journal_that_was_not_begun(path: Path) -> None:
+    path.write_bytes(b"")
+    for _ in range(2):
+        with Journal(path, SETTINGS) as journal:
+            assert journal.entry(ONE) is None
+    assert json.loads(path.read_text())["settings"]["style"] == "natural"
+
+
 def test_other_settings_are_refused_with_what_is_another(path: Path) -> None:
     other = replace(SETTINGS, style="soft", seed=3, model=ModelOptions("server", "qwen", address="http://a:1/v1"))
     before = path.read_bytes()
