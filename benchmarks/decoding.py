@@ -116,11 +116,12 @@ def _measure(folder: Path, quantization: str) -> Result:
     expected = time.perf_counter() - begin
 
     alone = [first, *(SkeletonDecoder(local).decode([request])[0] for request in requests[1:])]
-    same = sum(a == b for pose, other in zip(together, alone, strict=True) for a, b in zip(pose, other, strict=True))
+    pairs = zip(together, alone, strict=True)
+    same = [value == other for pose, lone in pairs for value, other in zip(pose, lone, strict=True)]
     prompt = plain_seconds(local, requests[0].messages, 1)
     token = (plain_seconds(local, requests[0].messages, _WRITTEN) - prompt) / (_WRITTEN - 1)
     tokens = len(local.tokens(prompts.answer(first, 0)))
-    return Result(quantization, one, five, expected, prompt, token, tokens, same, sum(len(pose) for pose in alone))
+    return Result(quantization, one, five, expected, prompt, token, tokens, sum(same), len(same))
 
 
 def _requests() -> list[Request]:

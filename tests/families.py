@@ -40,7 +40,7 @@ FORMS = {
     "qwen3": CHATML
     + "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}",
     "llama": "{% for m in messages %}<|start|>{{ m.role }}<|end|>\n\n{{ m.content }}<|eot|>{% endfor %}"
-    "<|start|>assistant<|end|>\n\n",
+    "<|start|>assistant<|end|>{{ '\n\n' }}",
     "gemma": "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
     "{{ m.content }}<end_of_turn>\n{% endfor %}<start_of_turn>model\n",

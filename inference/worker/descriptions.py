@@ -40,7 +40,8 @@ class LineWriter:
         """
         if not prompts:
             return
-        self._cache.prefill(self._local.tokens(prefix))
+        # Some families make no sense of a text without its beginning.
+        self._cache.prefill(self._local.beginning + self._local.tokens(prefix))
         rows = [self._local.tokens(prompt) for prompt in prompts]
         cache = self._cache.repeated(len(rows))
         logits, mask = self._first(rows, cache)

@@ -144,6 +144,11 @@ class LocalModel:
         )
         return list(found)
 
+    @property
+    def beginning(self) -> list[int]:
+        """What the tokenizer puts before any text that is no conversation: a token for that, or nothing."""
+        return list(self.tokenizer("")["input_ids"])
+
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text as text: no special tokens are added, and none are read."""
         return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])

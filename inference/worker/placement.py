@@ -153,7 +153,7 @@ def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) ->
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     model.tie_weights()
-    kinds = {"nf4": CustomDtype.INT4, "int8": CustomDtype.INT8, "fp32": torch.float32}
+    kinds = {"nf4": CustomDtype.INT4, "int8": torch.int8, "fp32": torch.float32}
     kept = {
         name: torch.bfloat16
         for module in (model.get_input_embeddings(), model.get_output_embeddings())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import families
 import numpy as np
 import pytest
 import torch
@@ -120,13 +121,11 @@ def test_every_draft_gives_what_plain_decoding_gives(models: Path, seed: int) ->
 
 
 @pytest.mark.slow
-def test_the_real_model_gives_what_plain_decoding_gives(real: LocalModel) -> None:
-    count = 10
-    decoder = SkeletonDecoder(real)
-    for index, drafts in ((0, ("all the way up",)), (1, ("neutral",))):
-        wanted = Reference(real).values(messages(index), index, count)
-        for name in drafts:
-            assert list(one(decoder, index, DRAFTS[name]))[:count] == wanted, (name, index)
+def test_the_real_model_gives_side_by_side_what_plain_decoding_gives(real: LocalModel) -> None:
+    asked = [Request(messages(0), 0, Pose(HIGH)), Request(messages(1), 1, STARTLED)]
+    for index, pose in enumerate(SkeletonDecoder(real).decode(asked)):
+        whole = families.Whole(real, index, pose, real.chat_tokens(messages(index)))
+        assert families.texts(pose) == [whole.greedy(channel) for channel in range(len(CHANNELS))]
 
 
 @pytest.mark.slow
