@@ -20,6 +20,7 @@ from ..performance import HEAD_CHANNELS, Brief, FacescriptError, Performance, Po
 from ..performance.beat_list import Beats, ShapedBeat
 from ..rig_mapping import curves, hand_edits, life_layer, timeline
 from ..rig_mapping.carry import Carry, anchors
+from ..rig_mapping.records import Address
 from ..rig_mapping.steps import Steps, finish, pause, steadily
 from ..rig_mapping.styles import Style
 from ..rig_mapping.targets import Target
@@ -158,14 +159,19 @@ class Desk:
         return finish(self.write_steps(beats, dropped=dropped, select=select))
 
     def write_steps(
-        self, beats: Beats, *, dropped: Collection[int] = (), select: int | None = None
+        self,
+        beats: Beats,
+        *,
+        dropped: Collection[int] = (),
+        others: Collection[tuple[int, Address]] = (),
+        select: int | None = None,
     ) -> Steps[timeline.WriteReport]:
-        """`write`, in small steps."""
+        """`write`, in small steps. Of F-curves among `others` (`Carry.others`) nothing goes."""
         self.face.check_editable()
         # A new beat is none of those before it, whose keys by hand would go with it.
         beats = beat_list.numbered(beats, {beat.key for beat in self.beats})
         shown = yield from self.shown_steps(beats)
-        carry = yield from self._carry(beats, frozenset(dropped))
+        carry = yield from self._carry(beats, frozenset(dropped), frozenset(others))
         style, fps, start = self.style, self.fps, beats[0].frame
         report = yield from steadily(
             lambda: timeline.write_steps(self.target, shown, start_frame=start, style=style, fps=fps, carry=carry)
@@ -206,7 +212,9 @@ class Desk:
         yield from pause()
         return shown
 
-    def _carry(self, after: Beats, dropped: frozenset[int]) -> Steps[Carry | None]:
+    def _carry(
+        self, after: Beats, dropped: frozenset[int], others: frozenset[tuple[int, Address]]
+    ) -> Steps[Carry | None]:
         before = self.beats
         if not before:
             return None
@@ -224,6 +232,7 @@ class Desk:
             now=np.array(now, dtype=np.int64),
             reshaped=frozenset(reshaped),
             dropped=frozenset(i for i, b in enumerate(before) if b.key in dropped),
+            others=others,
             dragged=self.dragged,
         )
 

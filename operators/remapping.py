@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..performance import FacescriptError
 from ..rig_mapping import planning, timeline
+from ..rig_mapping.records import Address
 from ..rig_mapping.steps import Steps
 from ..rig_mapping.targets import Target
-from ..rig_mapping.tracks import datablocks, number_places
+from ..rig_mapping.tracks import datablocks, number_places, shown_channels
 from . import faces, mapping_table
 
 if TYPE_CHECKING:
@@ -45,13 +46,19 @@ def remap_steps(desk: Desk, follow_steps: Callable[[Desk], Steps[bool]]) -> Step
         yield from follow_steps(old)
         desk.beats, desk.dragged = old.beats, old.dragged
     mine = [beat for beat in desk.beats if beat.by_hand]
-    yield from desk.write_steps(desk.beats, dropped={beat.key for beat in mine})
+    # What the animator keyed elsewhere was no part of a beat before it was mapped.
+    others = _places(desk.target) - _places(before) if before is not None else frozenset()
+    yield from desk.write_steps(desk.beats, dropped={beat.key for beat in mine}, others=others)
     if left and before is not None:
         timeline.clear(_only(before, left))
     mapping_table.mark(desk.face, desk.target.mapping)
     if mine:
         desk.note = " ".join((f"{len(mine)} beats with your poses were keyed anew.", desk.note)).strip()
     return True
+
+
+def _places(target: Target) -> frozenset[tuple[int, Address]]:
+    return frozenset((block.session_uid, address) for block, address, _ in shown_channels(target))
 
 
 def _only(target: Target, blocks: list[Any]) -> Target:

@@ -32,9 +32,10 @@ class Carry:
     `before` is the performance as it was shown, with its beats at `frames` (N,), rising. `anchors` (M, 2) says where
     frames of the timeline go, rising in both columns: a key between two of them goes in proportion, a key outside
     stays. `spans` (N, 2) are the frames in which a beat's pose is held; `now` (N,) is the frame of each beat after the
-    edit, or -1 if it is gone. `reshaped` are the beats that get another pose, `dropped` those whose keys by hand go.
-    `dragged` says by how many frames keys of the performance in (start, end) were moved by hand since: they are no
-    edits.
+    edit, or -1 if it is gone. `reshaped` are the beats that get another pose, `dropped` those whose keys by hand go,
+    but not from `others`: F-curves that showed nothing of those beats, by the session's number of their datablock and
+    their address. `dragged` says by how many frames keys of the performance in (start, end) were moved by hand since:
+    they are no edits.
     """
 
     before: Performance
@@ -44,6 +45,7 @@ class Carry:
     now: npt.NDArray[np.int64]
     reshaped: frozenset[int] = frozenset()
     dropped: frozenset[int] = frozenset()
+    others: frozenset[tuple[int, tuple[str, int]]] = frozenset()
     dragged: Mapping[tuple[float, float], float] = field(default_factory=dict)
 
     def mine(self, have: Keys, record: Record | None, codes: Codes) -> Mask:

@@ -233,6 +233,8 @@ class Planner:
         hand = keys.select(have, ~carry.mine(have, old, self._codes))
         block = api.shape_key_of(self._datablock, address[0])
         limits = (-np.inf, np.inf) if block is None else (block.slider_min, block.slider_max)
+        if (self._datablock.session_uid, address) in carry.others:
+            carry = replace(carry, dropped=frozenset())
         return carry.carried(hand, self._shifts(carry, address, track), limits)
 
     def _shifts(self, carry: Carry, address: Address, track: Track | None) -> Floats:
