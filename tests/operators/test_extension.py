@@ -20,7 +20,7 @@ def test_the_zip_holds_what_runs_and_nothing_else(built_zip: Path) -> None:
     assert {"blender_manifest.toml", "__init__.py", "LICENSE", "inference/start.py"} <= set(names)
     assert {"inference/requirements/cpu.lock", "rig_mapping/styles.json", "operators/emotions.json"} <= set(names)
     folders = {name.split("/")[0] for name in names if "/" in name}
-    assert folders == {"performance", "inference", "rig_mapping", "demo_face", "operators", "panels"}
+    assert folders == {"performance", "inference", "rig_mapping", "demo_face", "operators", "panels", "batch"}
     assert not [name for name in names if name.endswith(".pyc") or "/." in name or name.startswith(".")]
     assert built_zip.stat().st_size < 50_000_000
 

@@ -108,14 +108,14 @@ def test_poses_by_hand_are_understood_by_the_mapping_they_were_made_with(extensi
 def test_keys_of_what_was_not_mapped_are_no_part_of_a_pose_by_hand(extension: Any, tmp_path: Path) -> None:
     settings = four_beats(tmp_path)
     OPS.edit_mapping()
-    select(settings.id_data, "mouthFunnel")
+    select(settings.id_data, "mouthSmileLeft")
     OPS.remove_map_row()
     set_value(settings, "jawOpen", 25, 0.8)
-    key_by_hand(settings.id_data, "mouthFunnel", 26, 0.45)
+    key_by_hand(settings.id_data, "mouthSmileLeft", 25, 0.45)
     OPS.fill_mapping()
     assert [beat.by_hand for beat in settings.beats] == [False, True, False, False]
     assert dict(points(settings, "jawOpen"))[25.0] == pytest.approx(0.8)
-    assert dict(points(settings, "mouthFunnel"))[26.0] == pytest.approx(0.45)
+    assert dict(points(settings, "mouthSmileLeft"))[25.0] == pytest.approx(0.45)
 
 
 def test_what_cannot_be_written_leaves_table_and_keys_as_they_were(extension: Any, tmp_path: Path) -> None:
