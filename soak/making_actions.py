@@ -53,13 +53,23 @@ def _until_moment(user: User, moment: str) -> Work:
     yield from user.until(come, f"a request to be {moment}")
 
 
+def _press_generate(user: User) -> bool:
+    """Type a script, and press Generate."""
+    face = user.face
+    if face.text is not None:
+        user.change(face, "text", None)
+    user.change(face, "script", user.rng.choice(SCRIPTS))
+    user.change(face, "seed", user.rng.randrange(9))
+    return user.call("generate")
+
+
 @action(15, Effect.KEPT, "face model")
 def generate(user: User) -> Work:
     """Generate, and wait."""
     if len(user.face.beats) > 24:
-        user.face.beats[0].locked = False
+        user.change(user.face.beats[0], "locked", False)
     user.writes_anew()
-    if user.call("generate", script=user.rng.choice(SCRIPTS), seed=user.rng.randrange(9)):
+    if _press_generate(user):
         yield from _wait(user)
 
 
@@ -184,7 +194,7 @@ def interrupt(user: User) -> Work:
     """Generate, and do something else at some moment of it."""
     rng = user.rng
     user.writes_anew()
-    if not user.call("generate", script=rng.choice(SCRIPTS), seed=rng.randrange(9)):
+    if not _press_generate(user):
         return
     yield from _until_moment(user, rng.choice(MOMENTS))
     meanwhile = rng.choices([do for _, do in _MEANWHILE], [weight for weight, _ in _MEANWHILE])[0]
