@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`run.py batch`: actions by the environment's bpy in a process of its own, and what that says of errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from facescript.batch.parts import Work
+from facescript.commands import RUNTIME, batch
+from facescript.commands.build import built
+from facescript.inference.setup.runtime import Runtime
+from facescript.performance import FacescriptError
+from model_servers import serving
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_a_sheet_becomes_a_blend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if not Runtime(RUNTIME).state().usable:
+        pytest.skip("the language model is not prepared (python3 run.py test prepares it)")
+    monkeypatch.setenv("FACESCRIPT_ZIP", str(built(tmp_path / "dist")))
+    sheet, out = tmp_path / "sheet.csv", tmp_path / "out"
+    sheet.write_text("file;script\none;Hello there.\n")
+    capfd.readouterr()
+    with serving() as server:
+        arguments = ["batch", str(sheet), str(out), "--write", "actions", "--address", server.address]
+        assert batch.main([*arguments, "--concurrency", "1"]) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "actions_0001.blend",
+        "batch.jsonl",
+        "batch.lock",
+        "one.jsonl",
+    ]
+    said = capfd.readouterr()
+    # Blender's own chatter is kept for when it fails.
+    assert said.out.splitlines()[-2:] == [
+        "Actions: actions_0001.blend, 1 of 1",
+        "1 of 1 lines are done, 0 failed, 0 are left.",
+    ]
+    assert said.err == ""
+    with pytest.raises(FacescriptError) as caught:
+        list(batch.apart(Work("/nowhere.blend", "", "natural", 30.0, ("Anna",))))
+    assert (caught.value.code, caught.value.message) == ("no_file", "There is no file /nowhere.blend.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["sheet.csv"], 2, "the following arguments are required: folder"),
+        (["sheet.csv", "out", "--fps", "0"], 1, "The frame rate is 0. Choose one from 1 to 240."),
+        (["none.csv", "out"], 1, "Cannot read none.csv"),
+        (["sheet.csv", "out", "--concurrency", "2"], 2, "--concurrency is for --backend server"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_any_work(
+    arguments: list[str],
+    status: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sheet.csv").write_text("file,script\na,Hi.\n")
+    try:
+        found = batch.main(["batch", *arguments])
+    except SystemExit as error:
+        found = int(error.code or 0)
+    assert found == status
+    assert words in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.csv"]
