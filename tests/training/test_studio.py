@@ -131,7 +131,7 @@ def test_disk_memory_and_the_results_place_are_looked_at_before(tmp_path: Path) 
     with pytest.raises(FacescriptError, match=r"needs 931322\.6 GiB on the disk") as caught:
         checks.disk(tmp_path / "not" / "yet", 10**15)
     assert caught.value.code == "no_space"
-    with pytest.raises(FacescriptError, match=r"about 4\.0 GiB of memory, and 3\.0 GiB can be had\. Close") as caught:
+    with pytest.raises(FacescriptError, match=r"about 4\.0 GiB of memory, and 3\.0 GiB are free\. Close") as caught:
         checks.memory(4 << 30, "Close other programs.", 3 << 30)
     assert caught.value.code == "no_memory"
     checks.memory(4 << 30, "Close other programs.", 4 << 30)
