@@ -76,7 +76,10 @@ def bench_batch() -> None:
     with tempfile.TemporaryDirectory(prefix="facescript-batch-") as scratch:
         folder = Path(scratch)
         many = max(2, crew(ModelOptions()).count)
-        rates = {count: _rate(folder, count) for count in (1, many, 1, many)}
+        rates: dict[int, float] = {}
+        for count in (1, many, 1, many):
+            # The better of two: what other programs take is taken from one of them.
+            rates[count] = max(rates.get(count, 0.0), _rate(folder, count))
         print(f"embedded model, {MEASURED} lines:")
         for count, rate in rates.items():
             print(f"  {count} worker{'s' if count > 1 else ' '}{rate:10.1f} lines a minute")
