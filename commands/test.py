@@ -27,6 +27,7 @@ _PACKAGES = (
     "performance",
     "inference",
     "rig_mapping",
+    "batch",
     "demo_face",
     "operators",
     "panels",
