@@ -36,8 +36,8 @@ class LineWriter:
 
         Each row draws from its own generator, seeded with `seed` and its number, so that a line does not depend on
         what else is in the batch, but where a model's attention has a window that is shorter than the text: there a
-        longer row's neighbours see a few words less. Nucleus sampling (Holtzman et al. 2020). `check` is called between tokens and
-        may raise to cancel.
+        longer row's neighbours see a few words less. Nucleus sampling (Holtzman et al. 2020). `check` is called between
+        tokens and may raise to cancel.
         """
         if not prompts:
             return
