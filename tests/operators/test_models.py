@@ -28,6 +28,69 @@ def chosen(extension: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     preferences.model_folders.clear()
 
 
+class Layout:
+    """Notes down what is drawn; what is set on a button has to be one of the operator's properties."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.buttons: list[str] = []
+        self.scale_y = 1.0
+
+    def row(self, **_: Any) -> Layout:
+        """A part of it."""
+        return self
+
+    box = column = row
+
+    def label(self, text: str = "", **_: Any) -> None:
+        """A text."""
+        self.texts.append(text)
+
+    def progress(self, text: str = "", **_: Any) -> None:
+        """A bar."""
+        self.texts.append(text)
+
+    def prop(self, data: Any, name: str, **_: Any) -> None:
+        """A field, which has to be there."""
+        self.texts.append(data.bl_rna.properties[name].name)
+
+    def operator(self, name: str, text: str = "", icon: str = "NONE", emboss: bool = True) -> Any:
+        """A button."""
+        kind = getattr(bpy.ops.facescript, name.partition(".")[2]).get_rna_type()
+        assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
+        self.buttons.append(name.partition(".")[2])
+
+        class Button:
+            def __setattr__(self, key: str, value: Any) -> None:
+                assert key in kind.properties, (name, key)
+
+        return Button()
+
+
+def drawn(extension: Any) -> Layout:
+    layout = Layout()
+    extension.module("panels.models").draw_models(layout, bpy.context, 900)
+    return layout
+
+
+def test_the_preferences_show_what_there_is_and_how_far_a_download_is(extension: Any, chosen: Any) -> None:
+    shelf = extension.module("operators.models").shelf
+    shelf.forget()
+    assert "Looking for models ..." in drawn(extension).texts
+    bpy.ops.facescript.find_models()
+    layout = drawn(extension)
+    assert {"toys/tiny", "From the Hub"} <= set(layout.texts)
+    assert any(text.endswith("on the disk, mit") for text in layout.texts)
+    assert layout.buttons == ["find_models", "add_model_folder", "choose_model", "remove_model", "download_model"]
+    shelf.job, shelf.progress = object(), type(shelf.progress)("download", 0.25, "toys/tiny: 1.0 MB of 4.0 MB")
+    try:
+        layout = drawn(extension)
+        assert {"25%", "toys/tiny: 1.0 MB of 4.0 MB"} <= set(layout.texts)
+        assert layout.buttons[-1] == "cancel_download"
+    finally:
+        shelf.job = None
+
+
 def found(extension: Any) -> list[tuple[str, bool]]:
     assert bpy.ops.facescript.find_models() == {"FINISHED"}
     return [(m.name, m.ours) for m in extension.module("operators.models").shelf.remembered(bpy.context)]
