@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import extension
 from .actions import action, operators
 from .state import Owned
 from .user import Effect, User
@@ -172,10 +173,20 @@ def _any_take(user: User) -> Any:
     return takes
 
 
+def _brought(user: User, takes: Any) -> None:
+    """The selected take is shown: if its face was mapped otherwise, poses by hand are keyed anew."""
+    if not len(takes.rows):
+        return
+    row = takes.rows[takes.active]
+    if extension.part("operators.mapping_table").remapped(row.face):
+        waiting = {store.action.name for store in row.keys if store.action is not None}
+        user.step.may_lose = lambda key: key.action in waiting and not key.foreign
+
+
 @action(7, Effect.COPIED, "face")
 def show_take(user: User) -> None:
     """Show one of the takes."""
-    _any_take(user)
+    _brought(user, _any_take(user))
     user.call("show_take")
 
 
@@ -213,6 +224,7 @@ def edit_take_again(user: User) -> None:
     for place, row in enumerate(takes.rows):
         if row.on_nla:
             takes.active = place
+    _brought(user, takes)
     user.call("edit_take_again")
 
 
