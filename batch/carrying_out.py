@@ -89,7 +89,6 @@ def _is_due(batch: Batch, row: Row, journal: Journal) -> bool:
 def _perform(batch: Batch, rows: Sequence[Row], due: Sequence[Row], journal: Journal) -> tuple[End, list[str]]:
     """Perform the rows that are due; how that ended, and the first failures in words."""
     count = min(batch.crew.count, len(due))
-    print(_begun(batch, len(rows), len(due), count), flush=True)
     settings, progress, told = batch.settings, Progress(len(due)), list[str]()
     pool = Pool(
         batch.start,
@@ -100,6 +99,7 @@ def _perform(batch: Batch, rows: Sequence[Row], due: Sequence[Row], journal: Jou
     )
     end: End = "through"
     with _stopping(pool, progress) as asked:
+        print(_begun(batch, len(rows), len(due), count), flush=True)
         pool.run(due)
         while (found := pool.next()) is not None:
             if isinstance(found, Waiting):
