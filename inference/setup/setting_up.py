@@ -130,11 +130,14 @@ def _set_up(runtime: Runtime, options: SetupOptions, cancelled: Cancelled, lock:
         share = step.weight / whole
         if step.name not in journal.done:
             yield SetupEvent(step.name, fraction, step.title)
+            reached = 0.0
             for part, message in step.run(work):
                 if work.bytes > journal.bytes:
                     journal = replace(journal, bytes=work.bytes)
                     _write_journal(runtime, journal)
-                yield SetupEvent(step.name, min(1.0, fraction + share * min(1.0, max(0.0, part))), message)
+                # A step may guess anew how much there is to do; the bar does not go back for that.
+                reached = max(reached, min(1.0, part))
+                yield SetupEvent(step.name, min(1.0, fraction + share * reached), message)
             if step.lasting:
                 journal = replace(journal, done=(*journal.done, step.name))
                 work.done = journal.done
