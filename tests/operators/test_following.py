@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,3 +67,18 @@ def test_where_nothing_follows_undo_stops(extension: Any, performed: Any, monkey
     following._follower.travelled = "undo"
     _rest(extension)
     assert gone == []
+
+
+def test_saving_in_another_scene_leaves_a_face_to_its_own(extension: Any, performed: Any, tmp_path: Path) -> None:
+    scene, other = bpy.context.scene, bpy.data.scenes.new("Other")
+    # The second marker was dragged, and nothing has followed it yet.
+    next(marker for marker in scene.timeline_markers if marker.frame == 25).frame = 30
+    window = bpy.context.window_manager.windows[0]
+    window.scene = other
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "two scenes.blend"))
+    finally:
+        window.scene = scene
+    assert len(other.timeline_markers) == 0
+    assert [row.frame for row in performed.facescript.beats] == [1, 30, 49]
+    assert sorted(marker.frame for marker in scene.timeline_markers) == [1, 30, 49]
