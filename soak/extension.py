@@ -36,9 +36,10 @@ def session() -> Any:
 
 
 def busy() -> bool:
-    """Whether a generation or a set-up is running, or something is being written."""
+    """Whether a generation or a set-up is running, something is being written, or a worker is about to end."""
     now = session()
-    return bool(now.busy or now.writing or now.following is not None or now.setup is not None)
+    ending = any(thread.is_alive() for thread in now._closing)
+    return bool(now.busy or now.writing or now.following is not None or now.setup is not None or ending)
 
 
 def worker() -> Any:
