@@ -2,7 +2,7 @@
 """The script reader: what the user typed, as a list of moments.
 
 A script is one moment a line, or free prose and dialogue that is cut into sensible beats. How its marks read
-is in `script_marks`, how its sentences are cut in `script_text`; here they become moments.
+is in `marks`, how its sentences are cut in `text`; here they become moments.
 """
 
 from __future__ import annotations
