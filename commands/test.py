@@ -88,11 +88,12 @@ def _test(chosen: Sequence[Blender], others: Sequence[str], *, everything: bool)
         os.environ["FACESCRIPT_ZIP"] = str(build(Path(folder)))
         if any(blender.how in ("module", "program") for blender in here):
             blenders.runtime_for_window(RUNTIME / "window")
+        # The long ones first, so that no processor is idle at the end: those with what no Blender takes part in.
+        here.sort(key=lambda blender: blender.how not in ("environment", "module"))
         runs = [Run(f"Blender {blender.version}", (*_OPTIONS, *others), blender) for blender in here]
         if everything:
-            # The long ones first, so that no processor is idle at the end.
             without = _apart("worker, training and commands", _WITHOUT_WINDOWS)
-            runs = [*_checks(), without, *runs, _apart("windows", ("tests/gui",))]
+            runs = [*_checks(), without, runs[0], _apart("windows", ("tests/gui",)), *runs[1:]]
         fetching, printing = threading.Lock(), threading.Lock()
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             found = list(pool.map(lambda run: _carry_out(run, Path(folder), fetching, printing), runs))

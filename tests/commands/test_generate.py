@@ -85,8 +85,9 @@ def test_lines_are_written_as_they_are_done_and_a_bad_one_stops_nothing(model: P
     assert len(list(jsonl.read_performances(output))) == 2
 
 
-@pytest.mark.parametrize("quantization", ["auto", "nf4", "int8"])
-def test_a_local_model_poses_in_every_quantization(model: Path, tmp_path: Path, quantization: str) -> None:
+# 4 bit, which takes a minute without AVX-512, is tried by the worker's own tests.
+@pytest.mark.parametrize("quantization", ["auto", "int8"])
+def test_a_local_model_poses_in_a_quantization(model: Path, tmp_path: Path, quantization: str) -> None:
     output = tmp_path / "out.jsonl"
     options = ("--backend", "local", "--model", model, "--quantization", quantization)
     done = run("pose", write(tmp_path / "in.jsonl", POSED), output, *options)
