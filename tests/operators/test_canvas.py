@@ -10,6 +10,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from amounts import examples  # noqa: E402
 from facescript.operators.canvas import Canvas, read_picture  # noqa: E402
 from facescript.operators.lettering import ascent_rows, letters, wrap  # noqa: E402
 from facescript.performance import FacescriptError  # noqa: E402
@@ -48,7 +49,7 @@ def test_a_step_is_joined_from_its_lower_to_its_upper_end() -> None:
     assert (canvas.pixels[2:9, 4, 0] > 0.4).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.floats(-40.0, 60.0), min_size=2, max_size=20),
     st.floats(0.5, 6.0),

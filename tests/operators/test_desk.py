@@ -12,6 +12,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from amounts import examples  # noqa: E402
 from facescript.rig_mapping import blender_api as api  # noqa: E402
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
@@ -445,7 +446,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits)
 def test_edits_by_hand_are_never_lost_and_all_that_shows_beats_agrees(
     extension: Any, tmp_path: Path, steps: list[tuple[Any, ...]]

@@ -17,6 +17,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from amounts import MAIN_BLENDER  # noqa: E402
 from facescript.commands import PYTHON  # noqa: E402
 from facescript.performance import Performance, jsonl  # noqa: E402
 from scenes import ENTRY, cube_with_keys, key_by_hand, keys, state  # noqa: E402
@@ -568,6 +569,7 @@ def test_an_idle_worker_gives_its_memory_back_and_the_next_one_is_started(
 
 @pytest.mark.model
 @POSIX
+@pytest.mark.skipif(not MAIN_BLENDER, reason="the worker is the same for every Blender")
 def test_the_real_worker_gives_its_memory_back(extension: Any, model: Any) -> None:
     prepared()
     bpy.ops.facescript.generate(script="[0s] eyes closed", wait=True)

@@ -11,6 +11,8 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from amounts import MAIN_BLENDER  # noqa: E402
+
 
 def test_without_online_access_set_up_says_where_to_allow_it(extension: Any, tmp_path: Path) -> None:
     extension.preferences.runtime_folder = str(tmp_path / "runtime")
@@ -65,7 +67,7 @@ def test_a_folder_of_packages_is_not_made_without_online_access(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("CI") != "true", reason="downloads the packages again; it runs where CI=true is set")
-@pytest.mark.skipif("FACESCRIPT_PACKAGES" in os.environ, reason="packages are fetched once, with the Blender of run.py")
+@pytest.mark.skipif(not MAIN_BLENDER, reason="packages are fetched once, with the Blender of run.py")
 def test_set_up_makes_a_runtime_that_generates(extension: Any, tmp_path: Path) -> None:
     folder = tmp_path / "mit Ümlaut und Leerzeichen"
     extension.preferences.runtime_folder = str(folder)

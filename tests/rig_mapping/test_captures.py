@@ -9,6 +9,7 @@ import bpy
 import face_rigs as rigs
 import numpy as np
 import pytest
+from amounts import examples
 from facescript.performance import BLEND_SHAPES, HEAD_CHANNELS, INDEX, FacescriptError
 from facescript.performance.channels import HIGH, LOW
 from facescript.rig_mapping import blender_api as api
@@ -50,7 +51,7 @@ def _head(mode: str = "QUATERNION") -> Any:
     return mesh
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     seed=st.integers(0, 2**16),
     fps=st.sampled_from([24.0, 30000 / 1001, 60.0]),

@@ -6,6 +6,7 @@ import math
 import bpy
 import face_rigs as rigs
 import pytest
+from amounts import examples
 from facescript.rig_mapping.expressions import simple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -83,7 +84,7 @@ _TREE = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(_TREE, st.floats(-2.0, 2.0, width=16))
 def test_values_are_those_of_blender(expression: str, value: float) -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)

@@ -9,6 +9,7 @@ import bpy
 import face_rigs as rigs
 import numpy as np
 import pytest
+from amounts import examples
 from facescript.performance import Performance
 from facescript.rig_mapping import blender_api as api
 from facescript.rig_mapping import curves, hand_edits, styles, timeline
@@ -255,7 +256,7 @@ hand_keys = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @example([("jawOpen", 85.0, 1.0), ("jawOpen", 120.0, 0.0)], [1, 57, 16, 1], 50).via("one carried onto one that stays")
 @given(hand_keys, st.lists(st.integers(1, 60), min_size=4, max_size=4), st.integers(-20, 50))
 def test_no_key_by_hand_is_ever_lost(keys: list[tuple[str, float, float]], gaps: list[int], start: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import bpy
 import face_rigs as rigs
 import pytest
+from amounts import examples
 from facescript.performance import BLEND_SHAPES, CHANNELS, FacescriptError
 from facescript.rig_mapping import profiles
 from facescript.rig_mapping.mapping import Mapping, MapRow
@@ -59,7 +60,7 @@ def written(mapping: Mapping, folder: Path) -> profiles.Profile:
 
 
 @given(st.lists(rows(), min_size=1, max_size=12, unique_by=lambda r: (r.channel, r.kind, r.object, r.name, r.index)))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mapping_comes_back_as_it_was(chosen: list[MapRow]) -> None:
     members = list(bpy.data.objects) or character()
     members.sort(key=lambda obj: obj.name)
@@ -119,7 +120,7 @@ RIGHT: dict[str, Any] = {
 
 
 @given(st.sampled_from([*RIGHT, "low", "other"]), VALUES)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_stands_in_a_row_is_read_or_told_by_its_place(field: str, value: Any) -> None:
     members = list(bpy.data.objects) or character()
     profile = replace(profiles.get(), rows=({**RIGHT, field: value},), channels={})

@@ -9,6 +9,7 @@ import bpy
 import face_rigs as rigs
 import numpy as np
 import pytest
+from amounts import examples
 from facescript.performance import FacescriptError, Performance
 from facescript.rig_mapping import blender_api as api
 from facescript.rig_mapping import curve_data, records, takes, timeline
@@ -100,7 +101,7 @@ def by_hand(data: Any, keys: dict[str, Any]) -> None:
             setattr(curve, setting, value)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(hand, performances(most=5), st.none() | performances(most=5), hand)
 def test_what_was_put_away_comes_back_to_the_last_bit(
     keys: Any, story: Performance, other: Performance | None, other_keys: Any

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 import face_rigs as rigs
 import numpy as np
+from amounts import examples
 from facescript.performance import INDEX, Performance
 from facescript.rig_mapping import blender_api as api
 from facescript.rig_mapping import curves, timeline
@@ -65,7 +66,7 @@ def table(obj: Any) -> dict[tuple[str, str, int], dict[float, bytes]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(user_keys, stories, starts, style_names)
 def test_only_what_is_said_changes(keys: Any, story: Performance, start: int, style: str) -> None:
     obj = make(keys)
@@ -99,7 +100,7 @@ def test_only_what_is_said_changes(keys: Any, story: Performance, start: int, st
     assert {a.name for a in bpy.data.actions} == ({"Mine"} if keys else set())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(user_keys, stories, stories, starts, starts, style_names, style_names)
 def test_a_new_performance_leaves_nothing_of_the_last(
     keys: Any, one: Performance, other: Performance, a: int, b: int, style: str, next_style: str
@@ -123,7 +124,7 @@ def test_a_new_performance_leaves_nothing_of_the_last(
     assert table(fresh) == found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(stories, starts, style_names, st.data())
 def test_what_the_animator_does_outside_a_new_performance_is_kept(
     story: Performance, start: int, style: str, data: st.DataObject
@@ -148,7 +149,7 @@ def test_what_the_animator_does_outside_a_new_performance_is_kept(
         assert any(abs(p.co.x - frame) < 1e-3 and abs(p.co.y - value) < 1e-5 for p in curve.keyframe_points)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(stories, style_names)
 def test_blender_and_the_sampled_curves_agree(story: Performance, style: str) -> None:
     from facescript.rig_mapping import styles

@@ -11,6 +11,7 @@ import bpy
 import face_rigs as rigs
 import numpy as np
 import pytest
+from amounts import examples
 from facescript.performance import BLEND_SHAPES
 from facescript.rig_mapping import timeline
 from facescript.rig_mapping.mapping import PITCH, YAW, Mapping, MapRow
@@ -99,7 +100,7 @@ _ANGLE = st.floats(-3.0, 3.0)
 _SHARE = st.floats(-1.0, 1.0)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.tuples(_ANGLE, _ANGLE, _ANGLE),
     st.sampled_from([0.01, 1.0, 30.0]),

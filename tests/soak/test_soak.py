@@ -12,7 +12,7 @@ import windowed
 from facescript.commands.build import build
 from facescript.commands.soak import main
 
-STEPS = int(os.environ.get("FACESCRIPT_SOAK_STEPS", "100"))
+STEPS = int(os.environ.get("FACESCRIPT_SOAK_STEPS", "60"))
 
 pytestmark = [pytest.mark.slow]
 
