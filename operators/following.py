@@ -29,24 +29,8 @@ from .undo import Direction, push_undo, travel
 # Seconds between two looks: what was dragged has come along when the hand has left the mouse.
 _REST = 0.3
 
-# What following may change of a row of the list.
-_FIELDS = (
-    "key",
-    "frame",
-    "written_frame",
-    "time",
-    "text",
-    "posed",
-    "pose",
-    "strength",
-    "written_strength",
-    "regions",
-    "written_regions",
-    "locked",
-    "by_hand",
-    "marker",
-    "take",
-)
+# What is only looked at: it changes without a step of undo.
+_SELECTED = frozenset(("rna_type", "name", "active", "active_beat", "active_variation", "variations", "model"))
 # How many states are remembered that undo and redo pass by: more than there are steps of undo by default.
 _PASSED = 256
 
@@ -61,7 +45,7 @@ class Follower:
     def __init__(self) -> None:
         self._seen: tuple[Any, ...] = ()
         self._settled: tuple[Any, ...] = ()
-        self._begun = b""
+        self._begun, self._followed = b"", False
         self._passed: dict[bytes, None] = {}
         self.travelled: Direction | None = None
         self.travelling = False
@@ -103,10 +87,9 @@ class Follower:
             at_rest, self._seen = now == self._seen, now
             if at_rest and now != self._settled:
                 self._settled = now
-                self._begun = _state(found.target, face, scene)
-                self._pass_by(self._begun)
+                self._begun, self._followed = _state(found.target, face, scene), False
                 held = Held(found.target, scene)
-                session().following = Slices(_following(held), held.sight)
+                session().following = Slices(self._following(held), held.sight)
         except FacescriptError as error:
             session().fail(error)
             redraw()
@@ -134,32 +117,48 @@ class Follower:
         self._close()
         redraw()
 
+    def _following(self, held: Held) -> Steps[None]:
+        yield from desk.read_steps(held.find()[0])
+        face, scene = held.find()
+        self._followed = yield from desk.follow_steps(desk.Desk.of(held.target, face, scene))
+
     def _close(self) -> None:
-        """Close a step of undo, if anything has followed."""
-        found = faces.remembered(bpy.context)
+        """Close a step of undo, if anything has followed: undo and redo pass by what was there before."""
+        found, scene = faces.remembered(bpy.context), bpy.context.scene
+        if not self._followed or found is None or found.target is None or scene is None:
+            return
         with suppress(FacescriptError):
-            if found is not None and found.target is not None and bpy.context.scene is not None:
-                face = faces.settings_of(found.target)
-                if _state(found.target, face, bpy.context.scene) != self._begun:
-                    push_undo("Follow Keys and Markers")
-                    return
-        self._passed.pop(self._begun, None)
-
-
-def _following(held: Held) -> Steps[bool]:
-    yield from desk.read_steps(held.find()[0])
-    face, scene = held.find()
-    return (yield from desk.follow_steps(desk.Desk.of(held.target, face, scene)))
+            if _state(found.target, faces.settings_of(found.target), scene) != self._begun:
+                self._pass_by(self._begun)
+                push_undo("Follow Keys and Markers")
 
 
 def _state(target: Any, face: Any, scene: bpy.types.Scene) -> bytes:
-    """A digest of all that following may change."""
+    """A digest of what a step of undo may be of: keys, markers, the list, settings, the mapping."""
+    owner = face.id_data
+    marked = sorted((marker.frame, marker.name) for marker in scene.timeline_markers)
+    held = (owner.session_uid, marked, _values(face), _values(owner.facescript_mapping))
     digest = hashlib.blake2b(hand_edits.fingerprint(target, whole=True), digest_size=16)
-    digest.update(repr((face.id_data.session_uid, sorted((m.frame, m.name) for m in scene.timeline_markers))).encode())
-    for row in face.beats:
-        values = (getattr(row, name) for name in _FIELDS)
-        digest.update(repr([v if isinstance(v, (str, int, float)) else tuple(v) for v in values]).encode())
+    digest.update(repr(held).encode())
     return digest.digest()
+
+
+def _values(group: Any) -> list[Any]:
+    """All that a group of properties holds, as something whose text can be compared."""
+    found = []
+    for prop in group.bl_rna.properties:
+        if prop.identifier in _SELECTED:
+            continue
+        value = getattr(group, prop.identifier)
+        if prop.type == "COLLECTION":
+            found.append([_values(row) for row in value])
+        elif isinstance(value, bpy.types.PropertyGroup):
+            found.append(_values(value))
+        elif isinstance(value, bpy.types.ID):
+            found.append(value.session_uid)
+        else:
+            found.append(tuple(value) if getattr(prop, "is_array", False) else value)
+    return found
 
 
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:

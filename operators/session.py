@@ -95,7 +95,7 @@ class Session:
         self.note = ""
         self._quiet = 0
         self._writing: Slices[None] | None = None
-        self.following: Slices[bool] | None = None
+        self.following: Slices[None] | None = None
         self._used = 0.0
         self._closing: list[threading.Thread] = []
         # Has a face that is only looked at stand as it does by itself.
