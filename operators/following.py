@@ -61,8 +61,7 @@ class Follower:
             self._go_on(session().following)
         else:
             self._begin()
-        at_once = session().following is not None and not dragging()
-        return 0.0 if at_once or self.travelled else _REST
+        return 0.0 if session().following is not None and not dragging() else _REST
 
     @property
     def at_rest(self) -> bool:
@@ -72,13 +71,15 @@ class Follower:
         return bool(self._seen) and self._seen == self._settled
 
     def _begin(self) -> None:
-        found = faces.remembered(bpy.context)
-        scene = bpy.context.scene
-        if found is None or found.target is None or scene is None or _hands_on():
+        if _hands_on():
+            return
+        # Wherever it has led: with no face there is nothing to pass by, and later it is long ago.
+        direction, self.travelled = self.travelled, None
+        found, scene = faces.remembered(bpy.context), bpy.context.scene
+        if found is None or found.target is None or scene is None:
             return
         try:
             face = faces.settings_of(found.target)
-            direction, self.travelled = self.travelled, None
             if not face.beats:
                 return
             if direction and _state(found.target, face, scene) in self._passed and self._travel(direction):
@@ -106,7 +107,7 @@ class Follower:
         while len(self._passed) > _PASSED:
             del self._passed[next(iter(self._passed))]
 
-    def _go_on(self, steps: Slices[bool]) -> None:
+    def _go_on(self, steps: Slices[None]) -> None:
         try:
             if dragging() or steps.advance(SLICE):
                 return
