@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..inference.models.memory import available
 from ..inference.options import ModelOptions
 from ..inference.setup.runtime import child_environment
 
@@ -68,18 +67,8 @@ def cores() -> int:
 
 def free_bytes() -> int | None:
     """The memory that is free here, within a container's limit; None where that is not known."""
-    if sys.platform == "win32":
-        return _free_on_windows()
-    known = [found for found in (_free_on_linux(), _left_of_container()) if found is not None]
+    known = [found for found in (available(), _left_of_container()) if found is not None]
     return min(known, default=None)
-
-
-def _free_on_linux() -> int | None:
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    return None
 
 
 def _left_of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
@@ -88,27 +77,3 @@ def _left_of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         limit = int((folder / "memory.max").read_text(encoding="ascii"))
         return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))
     return None
-
-
-if sys.platform == "win32":
-
-    class _MemoryStatus(ctypes.Structure):
-        """MEMORYSTATUSEX of Windows' sysinfoapi.h."""
-
-        _fields_ = [
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            ("total", ctypes.c_ulonglong),
-            ("available", ctypes.c_ulonglong),
-            ("others", ctypes.c_ulonglong * 5),
-        ]
-
-    def _free_on_windows() -> int | None:
-        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-        found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-        return int(status.available) if found else None
-
-else:
-
-    def _free_on_windows() -> int | None:
-        return None

@@ -12,14 +12,21 @@ from pathlib import Path
 
 def free() -> int | None:
     """Bytes that a process can still have; of macOS all that there are; None where that cannot be told."""
+    if (found := available()) is not None or sys.platform == "win32":
+        return found
+    with suppress(OSError, ValueError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
+
+
+def available() -> int | None:
+    """Bytes that a process can still have, as Linux and Windows tell it; None elsewhere."""
     if sys.platform == "win32":
         return _windows()
     # https://www.kernel.org/doc/html/latest/filesystems/proc.html: MemAvailable, in kB.
     with suppress(OSError, ValueError, StopIteration, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) << 10
-    with suppress(OSError, ValueError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return None
 
 
