@@ -71,12 +71,13 @@ class Follower:
         return bool(self._seen) and self._seen == self._settled
 
     def _begin(self) -> None:
-        if _hands_on():
+        found, scene = faces.remembered(bpy.context), bpy.context.scene
+        # After undo it is looked anew which face there is.
+        if found is None or scene is None or _hands_on():
             return
         # Wherever it has led: with no face there is nothing to pass by, and later it is long ago.
         direction, self.travelled = self.travelled, None
-        found, scene = faces.remembered(bpy.context), bpy.context.scene
-        if found is None or found.target is None or scene is None:
+        if found.target is None:
             return
         try:
             face = faces.settings_of(found.target)
