@@ -39,8 +39,8 @@ def crew(model: ModelOptions, asked: int = 0) -> Crew:
     """The workers for a model; `asked` is how many the user wants, 0 for as many as the machine is good for.
 
     Of the embedded model one for each core, as far as memory goes: a line takes a model this small about as long on one
-    core as on two. Of a local model one, which has the whole machine. For a server each is a request at a time, and
-    needs no torch.
+    core as on two. Of a local model one, which has the whole machine. For a server each is a request at a time
+    (`--at-once 1`), and needs no torch.
     """
     count = asked or _fitting(model)
     if model.backend == "server":

@@ -110,7 +110,8 @@ def batch(
 
 def starter(runtime: Runtime, crew: Crew) -> Callable[[], WorkerClient]:
     """What starts a worker of a crew. Raises FacescriptError (`no_runtime`) before set-up."""
-    command = worker_command(runtime.python, runtime.models)
+    # Each worker is one request at a time to a server; how many workers there are is for the user to say.
+    command = [*worker_command(runtime.python, runtime.models), "--at-once", "1"]
     return lambda: WorkerClient(command, crew.environment)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..inference.setup.runtime import Runtime
 from . import PYTHON, RUNTIME
 
-BENCHMARKS = ("timeline", "matching", "decoding", "embedded", "desk", "window", "batch")
+BENCHMARKS = ("timeline", "matching", "decoding", "embedded", "desk", "window", "batch", "servers")
 
 
 def main(arguments: list[str]) -> int:
@@ -51,6 +51,10 @@ def main(arguments: list[str]) -> int:
         from .build import build
 
         window.bench_window(RUNTIME, build)
+    elif names[0] == "servers":
+        from ..benchmarks import servers
+
+        servers.bench_servers(Runtime(RUNTIME).models)
     elif names[0] == "batch":
         from ..benchmarks import batch
 

@@ -24,7 +24,7 @@ MAX_MODELS = 500
 _MAX_NAME = 200
 # In an envelope: a list of models has some ten each.
 _MAX_VALUES = 50_000
-# Servers that do not know a JSON schema say so in one of these ways.
+# Servers that do not know a form of asking for a JSON schema say so in one of these ways.
 _NO_SCHEMA = ("(400)", "(422)", "(500)", "(501)")
 _END = b"data: [DONE]"
 
@@ -57,7 +57,8 @@ class ChatServer:
     def __init__(self, options: ModelOptions, limits: Limits | None = None) -> None:
         self._exchange = Exchange(parse_address(options.address), check_key(options.key), limits)
         self._model = options.model.strip()[:_MAX_NAME]
-        self._takes_schema = True
+        # Which of the forms of asking for a schema is taken, as far as is known.
+        self._form = 0
         self.streamed = False
 
     @property
@@ -94,7 +95,7 @@ class ChatServer:
     def complete(self, messages: list[dict[str, str]], wanted: Wanted, check: Check) -> str:
         """What the model answers to a conversation; "" if it says nothing. Raises what `choose` and `send` raise.
 
-        A server that refuses the JSON schema is asked again without, and not asked for it any more.
+        A server that refuses the JSON schema is asked in another form and at last without, and from then on so.
         """
         request: dict[str, Any] = {
             "model": self.choose(check),
@@ -105,18 +106,18 @@ class ChatServer:
             "max_tokens": wanted.tokens,
             "stream": True,
         }
-        if not self._takes_schema:
-            return self._text(request, check)
-        described = {"name": wanted.name, "strict": True, "schema": wanted.schema}
-        form = {"response_format": {"type": "json_schema", "json_schema": described}}
-        try:
-            return self._text(request | form, check)
-        except FacescriptError as error:
-            if error.code != "server_refused" or not any(status in error.message for status in _NO_SCHEMA):
-                raise
-        text = self._text(request, check)
-        self._takes_schema = False
-        return text
+        forms = _forms(wanted)
+        for number in range(self._form, len(forms)):
+            try:
+                text = self._text(request | forms[number], check)
+            except FacescriptError as error:
+                refused = error.code == "server_refused" and any(status in error.message for status in _NO_SCHEMA)
+                if not refused or number == len(forms) - 1:
+                    raise
+            else:
+                self._form = number
+                return text
+        raise AssertionError
 
     def test(self, check: Check) -> Abilities:
         """Try what is needed: the list of models, and one short answer that a schema forces. Raises what those do.
@@ -136,7 +137,9 @@ class ChatServer:
         wanted = Wanted("test", schema | {"additionalProperties": False}, 40)
         said = self.complete([{"role": "user", "content": "Say hello."}], wanted, check)
         try:
-            keeps = self._takes_schema and parse_object(said, _MAX_VALUES) == {"JawOpen": 0.5}
+            keeps = "response_format" in _forms(wanted)[self._form] and parse_object(said, _MAX_VALUES) == {
+                "JawOpen": 0.5
+            }
         except FacescriptError:
             keeps = False
         return Abilities(names, self._model, keeps, self.streamed)
@@ -177,6 +180,17 @@ class ChatServer:
         kind = reply.kind if reply.kind.isprintable() and 0 < len(reply.kind) <= 60 else "of no kind"
         what = f"{self.host} does not speak the OpenAI form: its answer ({kind}) cannot be read."
         return FacescriptError("server_answer", what, "Check the address; most servers have /v1 at its end.")
+
+
+def _forms(wanted: Wanted) -> list[dict[str, Any]]:
+    """The ways to ask for a JSON schema, and at last none: OpenAI's, and that of Anyscale's endpoints, which
+    llama-cpp-python and older servers of llama.cpp know instead."""
+    described = {"name": wanted.name, "strict": True, "schema": wanted.schema}
+    return [
+        {"response_format": {"type": "json_schema", "json_schema": described}},
+        {"response_format": {"type": "json_object", "schema": wanted.schema}},
+        {},
+    ]
 
 
 def _said(found: Mapping[str, object], part: str, server: ChatServer, reply: Reply) -> str:

@@ -46,12 +46,13 @@ class Backend(Protocol):
 _examples = cache(Examples.load)
 
 
-def make(options: ModelOptions, models: Path) -> Backend:
-    """Load the backend that `options` ask for. `models` is the runtime's folder of converted models."""
+def make(options: ModelOptions, models: Path, at_once: int = 0) -> Backend:
+    """Load the backend that `options` ask for. `models` is the runtime's folder of converted models, `at_once` how many
+    poses a server is asked for at once, 0 for as many as are usual."""
     if options.backend == "server":
-        from .remote import ServerBackend
+        from .remote import AT_ONCE, ServerBackend
 
-        return ServerBackend(options, _examples())
+        return ServerBackend(options, _examples(), at_once=at_once or AT_ONCE)
     return _make_here(options, models)
 
 

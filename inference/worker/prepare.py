@@ -98,6 +98,8 @@ def convert(gguf: Path, folder: Path) -> None:
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     config.dtype = torch.bfloat16
+    # As in any model folder: other programs choose a model's class by it.
+    config.architectures = [type(model).__name__]
     config.save_pretrained(partial)
     # The output layer shares the embedding's weights.
     weights = {

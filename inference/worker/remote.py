@@ -8,7 +8,10 @@ describes a face, or an error that does not quote it.
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from ...performance import Brief, FacescriptError, Pose
@@ -21,7 +24,16 @@ from ..servers.exchange import Limits
 from .asks import Ask
 from .prompted import Check, PoseAsk, PromptedModel
 
+Asked = TypeVar("Asked")
 Found = TypeVar("Found")
+
+# Poses of one performance that are asked for at once. A server that does not answer so many together has them wait.
+AT_ONCE = 4
+# Seconds that a server may take for the first pose if the others are to be asked for together: one that has them wait
+# stays silent for the last of them this many times as long.
+_PROMPT = 30.0
+# How a server fails that does not stand several requests at once.
+_OVERTAXED = ("server_answer", "server_refused", "server_unreachable", "timeout")
 
 # Tokens of an answer. A pose has 61 names and numbers, some 700 tokens; thoughts before it are paid for too.
 _POSE_TOKENS = 2048
@@ -44,9 +56,12 @@ class ServerBackend(PromptedModel):
     # A few moments together: each is written in the light of the others, and small models keep to the form.
     batch = 8
 
-    def __init__(self, options: ModelOptions, examples: Examples, limits: Limits | None = None) -> None:
+    def __init__(
+        self, options: ModelOptions, examples: Examples, limits: Limits | None = None, at_once: int = AT_ONCE
+    ) -> None:
         super().__init__(examples)
         self._server = ChatServer(options, limits)
+        self._at_once = at_once
 
     @property
     def label(self) -> str:
@@ -62,11 +77,30 @@ class ServerBackend(PromptedModel):
         yield from enumerate(self._asked(messages, wanted, lambda text: read_lines(text, count), check))
 
     def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
-        """One answer a pose in KeyframeFace's form, after a worked example."""
-        for ask in asks:
+        """One answer a pose in KeyframeFace's form, after a worked example.
+
+        The first tells whether the server is quick enough to be asked for the others together. If one of those fails,
+        the rest is asked for one by one: some servers break an answer off when the next request comes.
+        """
+
+        def pose(ask: PoseAsk, check: Check) -> Pose:
             check()
             wanted = Wanted("keyframe", prompts.poser_schema(ask.place), _POSE_TOKENS)
-            yield self._asked(ask.messages(brief), wanted, read_pose, check)
+            return self._asked(ask.messages(brief), wanted, read_pose, check)
+
+        begin = time.monotonic()
+        yield from (pose(ask, check) for ask in asks[:1])
+        left = asks[1:]
+        if self._at_once > 1 and time.monotonic() - begin < _PROMPT:
+            try:
+                for found in side_by_side(pose, left, self._at_once, check):
+                    yield found
+                    left = left[1:]
+            except FacescriptError as error:
+                if error.code not in _OVERTAXED:
+                    raise
+                self._at_once = 1
+        yield from (pose(ask, check) for ask in left)
 
     def _asked(self, messages: prompts.Messages, wanted: Wanted, read: Callable[[str], Found], check: Check) -> Found:
         said = self._server.complete(messages, wanted, check)
@@ -82,6 +116,31 @@ class ServerBackend(PromptedModel):
             return read(said)
         except FacescriptError as error:
             raise _unusable(self._server, error) from None
+
+
+def side_by_side(
+    call: Callable[[Asked, Check], Found], asks: Sequence[Asked], count: int, check: Check
+) -> Iterator[Found]:
+    """Yield what `call` answers to each ask, in their order, with up to `count` calls at once.
+
+    Raises what a call or `check` raises; then, and where nobody wants more answers, the other calls' checks raise too.
+    """
+    ended = threading.Event()
+
+    def look() -> None:
+        if ended.is_set():
+            raise FacescriptError("cancelled", "Another request of this performance failed.")
+        check()
+
+    with ThreadPoolExecutor(count, "facescript-ask") as pool:
+        waiting = [pool.submit(call, ask, look) for ask in asks]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            ended.set()
+            for future in waiting:
+                future.cancel()
 
 
 def _unusable(server: ChatServer, error: FacescriptError) -> FacescriptError:

@@ -43,8 +43,9 @@ class _Stopped(Exception):
 class Server:
     """Works through requests one after another; keeps the last model loaded."""
 
-    def __init__(self, models: Path, output: Output) -> None:
+    def __init__(self, models: Path, output: Output, at_once: int = 0) -> None:
         self._models = models
+        self._at_once = at_once
         self._output = output
         self._requests: queue.Queue[Request] = queue.Queue()
         self._cancelled: set[int] = set()
@@ -116,7 +117,7 @@ class Server:
 
         if self._loaded is None or self._loaded[0] != request.options:
             self._loaded = None
-            self._loaded = (request.options, make(request.options, self._models))
+            self._loaded = (request.options, make(request.options, self._models, self._at_once))
         backend = self._loaded[1]
         self._step += 1
         self._check(request)
@@ -161,16 +162,18 @@ def _follow(parent: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the worker; `--models FOLDER` holds the embedded model, `--parent PID` is who it works for (POSIX)."""
+    """Run the worker; `--models FOLDER` holds the embedded model, `--parent PID` is who it works for (POSIX), and
+    `--at-once N` says how many poses of one performance a server is asked for at once."""
     parser = argparse.ArgumentParser(prog="worker")
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--parent", type=int, default=0)
+    parser.add_argument("--at-once", type=int, default=0)
     options = parser.parse_args(arguments)
     if options.parent and sys.platform != "win32":
         threading.Thread(target=_follow, args=(options.parent,), daemon=True, name="parent").start()
     for folder, kind in ((Path(sys.prefix), "env"), (options.models, "models")):
         if is_generation(folder.name, kind):
             in_use.hold(folder)
-    Server(options.models, Output()).run()
+    Server(options.models, Output(), options.at_once).run()
     # Python's own way out aborts on the standard input that the reading thread waits for.
     os._exit(0)

@@ -20,7 +20,7 @@ from facescript.inference.options import ModelOptions
 from facescript.inference.protocol import Cancelled
 from facescript.inference.servers.exchange import Limits
 from facescript.inference.setup.runtime import child_environment
-from facescript.inference.worker import engine
+from facescript.inference.worker import engine, remote
 from facescript.inference.worker.remote import ServerBackend, read_lines, read_pose
 from facescript.performance import CHANNELS, Beat, Brief, FacescriptError, Keyframe, Performance, Pose
 from hypothesis import given
@@ -235,14 +235,146 @@ def test_a_server_without_schemas_is_asked_without_and_not_again() -> None:
         made = backend(server)
         for _ in range(2):
             list(made.pose(BRIEF, ["A smile."], nothing))
-        assert ["response_format" in body for body in server.bodies] == [True, False, False]
+        forms = [body.get("response_format", {}).get("type") for body in server.bodies]
+        assert forms == ["json_schema", "json_object", None, None]
+
+
+def test_a_server_that_knows_another_form_of_schemas_is_asked_in_that_and_keeps_to_it() -> None:
+    def behave(handler: Handler) -> None:
+        form = handler.body["response_format"]
+        if form["type"] == "json_schema":
+            handler.whole(b'{"error": "type must be one of \\"text\\" or \\"json_object\\""}', 500)
+        else:
+            assert form["schema"]["required"] == ["Keyframe_one"]
+            handler.says(SMILE)
+
+    with serving(posting(behave)) as server:
+        made = backend(server)
+        for _ in range(2):
+            list(made.pose(BRIEF, ["A smile."], nothing))
+        assert [body["response_format"]["type"] for body in server.bodies] == ["json_schema", *["json_object"] * 2]
+
+
+# --- several at once --------------------------------------------------------------------------------------
+
+NUMBERS = "One Two Three Four Five Six Seven".split()
+SEVEN = [f"{number} smiles." for number in NUMBERS]
+
+
+def place(handler: Handler) -> int:
+    """Which of the seven keyframes is asked for."""
+    asked = handler.body["messages"][-1]["content"]
+    return next(i for i, number in enumerate(NUMBERS) if asked.endswith(f"Keyframe {number}."))
+
+
+def smile(strength: int) -> str:
+    return json.dumps({"Keyframe": {c.pascal: strength / 10 if "Smile" in c.name else 0.0 for c in CHANNELS}})
+
+
+def smiles(made: ServerBackend) -> list[float]:
+    return [found["mouthSmileLeft"] for found in made.pose(BRIEF, SEVEN, nothing)]
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(1, 1), (3, 3)])
+def test_a_prompt_server_is_asked_for_several_poses_at_once_and_they_come_in_order(at_once: int, most: int) -> None:
+    lock, now, seen = threading.Lock(), 0, []
+
+    def behave(handler: Handler) -> None:
+        nonlocal now
+        with lock:
+            now += 1
+            seen.append(now)
+        # The later ones are done first.
+        time.sleep(0.2 - 0.02 * place(handler))
+        with lock:
+            now -= 1
+        handler.says(smile(place(handler)))
+
+    with serving(posting(behave)) as server:
+        options = ModelOptions("server", address=server.address)
+        assert smiles(ServerBackend(options, EXAMPLES, QUICK, at_once)) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    # The first alone: it tells how quick the server is.
+    assert seen[:2] == [1, 1]
+    assert (max(seen), len(seen)) == (most, 7)
+
+
+def test_a_slow_server_is_asked_for_one_pose_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_PROMPT", 0.0)
+    lock, now, seen = threading.Lock(), 0, []
+
+    def behave(handler: Handler) -> None:
+        nonlocal now
+        with lock:
+            now += 1
+            seen.append(now)
+        time.sleep(0.05)
+        with lock:
+            now -= 1
+        handler.says(SMILE)
+
+    with serving(posting(behave)) as server:
+        assert smiles(backend(server)) == [0.3] * 7
+    assert seen == [1] * 7
+
+
+def test_a_server_that_breaks_answers_off_for_the_next_request_is_asked_one_by_one() -> None:
+    """As llama-cpp-python does by default."""
+    lock, newest = threading.Lock(), 0
+
+    def behave(handler: Handler) -> None:
+        nonlocal newest
+        with lock:
+            newest += 1
+            mine = newest
+        handler.begin(kind="text/event-stream")
+        text = smile(place(handler))
+        for start in range(0, len(text), 200):
+            time.sleep(0.02)
+            if newest != mine:
+                break
+            delta = {"choices": [{"delta": {"content": text[start : start + 200]}}]}
+            handler.write(b"data: " + json.dumps(delta).encode() + b"\n\n")
+        handler.write(b"data: [DONE]\n\n")
+
+    with serving(posting(behave)) as server:
+        made = backend(server)
+        assert smiles(made) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+        # It is known from now on.
+        asked = len(server.bodies)
+        assert smiles(made) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+        assert len(server.bodies) == asked + 7
+
+
+def test_a_cancel_ends_all_that_were_asked_at_once() -> None:
+    stuck, cancelled = threading.Semaphore(0), threading.Event()
+
+    def behave(handler: Handler) -> None:
+        if place(handler):
+            stuck.release()
+            handler.server.ended.wait(30.0)
+        else:
+            handler.says(SMILE)
+
+    def check() -> None:
+        if cancelled.is_set():
+            raise FacescriptError("cancelled", "Enough.")
+
+    with serving(posting(behave)) as server:
+        options = ModelOptions("server", address=server.address)
+        found = ServerBackend(options, EXAMPLES, None, 3).pose(BRIEF, SEVEN, check)
+        assert next(found)["mouthSmileLeft"] == 0.3
+        threading.Thread(target=lambda: ([stuck.acquire() for _ in range(3)], cancelled.set())).start()
+        with pytest.raises(FacescriptError, match="Enough"):
+            next(found)
+        assert len(server.bodies) == 4
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("facescript-")]
 
 
 def test_a_refusal_that_stays_is_said() -> None:
     with serving(posting(lambda handler: handler.whole(b"", 400))) as server:
         with pytest.raises(FacescriptError, match=r"does not take the request \(400\)"):
             pose(server)
-        assert len(server.bodies) == 2
+        assert len(server.bodies) == 3
 
 
 def test_the_only_model_is_asked_and_of_several_one_has_to_be_chosen() -> None:
