@@ -196,6 +196,8 @@ def full_disk(user: User) -> None:
     folder = Path(user.settings.get("full") or "")
     if not user.settings.get("full"):
         return
+    # Saving brings the lists of all faces in step with their keys, also of one that shares them with a face in hand.
+    user.blender("wm.save_as_mainfile", filepath=str(folder.parent / "in step.blend"), copy=True)
     before = state()
     with _full(folder):
         name, ending = user.rng.choice(
