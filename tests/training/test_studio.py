@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +43,10 @@ WORDS = [f"{a}{b}" for a in ("ba", "ko", "mi", "tu", "re") for b in ("lo", "na",
 def performance(number: int, keyframes: int = 2) -> Performance:
     draw = random.Random(number)
     rows = []
-    for time in range(keyframes):
+    for second in range(keyframes):
         words = draw.sample(sorted(RULE), draw.randint(1, 2))
         pose = Pose.from_dict({name: value for word in words for name, value in RULE[word].items()})
-        rows.append(Keyframe(float(time), " and ".join(words), pose))
+        rows.append(Keyframe(float(second), " and ".join(words), pose))
     script = " ".join(draw.sample(WORDS, 5))
     return Performance(Brief(script, "a room", "calm", f"s-{number}"), tuple(rows))
 
@@ -274,6 +278,24 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     assert set(whole) == set(resumed) and all(torch.equal(whole[name], resumed[name]) for name in whole)
     with pytest.raises(FacescriptError, match="is there already"):
         lora.train(stopped, load(base, "fp32"), recipe)
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_goes_on_where_it_was_and_makes_the_same_adapter(base: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "takes.jsonl", [performance(n) for n in range(14)])
+    given = ["train", "--data", str(source), "--base", str(base), "--epochs", "2", "--rank", "2"]
+    given += ["--quantization", "fp32", "--threads", "1", "--adapter"]
+    command = [sys.executable, "-m", "facescript.training.train", *given, str(tmp_path / "killed")]
+    state = Task(data.Data((), ()), tmp_path / "killed", 1, {}, "").work / "state.safetensors"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and not state.exists():
+            time.sleep(0.005)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert train.main([*given, str(tmp_path / "whole")]) == 0
+    whole, killed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert set(whole) == set(killed) and all(torch.equal(whole[name], killed[name]) for name in whole)
 
 
 def test_a_request_that_the_model_cannot_read_whole_is_named(base: Path) -> None:
