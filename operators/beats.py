@@ -212,7 +212,7 @@ class FACESCRIPT_OT_clear(bpy.types.Operator):
             session().fail(error)
             self.report({"ERROR"}, rpt_(str(error)))
             return {"CANCELLED"}
-        finish(markers.remove(context.scene, [beat.marker for beat in face.beats]))
+        finish(markers.remove(context.scene, face.beats))
         face.beats.clear()
         face.performed, face.model = "", ""
         warnings = finish(life_layer.follow(target))

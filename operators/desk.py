@@ -189,8 +189,8 @@ class Desk:
 
     def keep_steps(self, beats: Beats, select: int | None = None) -> Steps[None]:
         """`keep`, in small steps."""
-        wanted = {beat.key for beat in beats}
-        yield from markers.remove(self.scene, [row.marker for row in self.face.beats if row.key not in wanted])
+        gone = {row.key for row in self.face.beats} - {beat.key for beat in beats}
+        yield from markers.remove(self.scene, self.face.beats, gone)
         yield from _keep_beats(self.owner, beats, self.fps)
         self.face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
         if self.face.show_markers:

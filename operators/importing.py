@@ -354,7 +354,7 @@ def _take_off(context: bpy.types.Context, target: Target, face: Any) -> None:
     if not face.beats:
         return
     timeline.clear(target)
-    finish(markers.remove(context.scene, [row.marker for row in face.beats]))
+    finish(markers.remove(context.scene, face.beats))
     face.beats.clear()
     face.performed, face.model = "", ""
 

@@ -31,12 +31,15 @@ class Found:
 
 def place(scene: bpy.types.Scene, beats: Callable[[], Any]) -> Steps[None]:
     """Put a marker at each of the `beats` (a list of `FACESCRIPT_PG_beat`, found anew after each step), making those
-    that are missing. Each has one of its own: a copy of a face begins with the names of the first one's."""
+    that are missing in `scene`. Those that the face's other scenes have go along: left where they were, they would
+    pull the beats back when that scene is shown. Each face has markers of its own: a copy of a face begins with the
+    names of the first one's."""
     done, rows = 0, beats()
-    taken = _of_others(scene, rows)
     while done < len(rows):
+        scenes = _scenes(scene, rows)
+        taken = _of_others(scenes, rows)
         # Looking each one up by its name would walk all of them.
-        known = {marker.name: marker for marker in scene.timeline_markers}
+        known = [{marker.name: marker for marker in place.timeline_markers} for place in scenes]
         for number in range(done, min(done + _ROWS, len(rows))):
             if rows[number].marker in taken:
                 rows[number].marker = ""
@@ -46,34 +49,45 @@ def place(scene: bpy.types.Scene, beats: Callable[[], Any]) -> Steps[None]:
         done, rows = done + _ROWS, beats()
 
 
-def _of_others(scene: Any, beats: Any) -> set[str]:
-    """The names of the markers of the scene's other faces."""
+def _scenes(scene: Any, beats: Any) -> list[Any]:
+    """The scene, and the other ones that hold the face."""
+    return [scene, *(place for place in beats[0].id_data.users_scene if place != scene)] if len(beats) else [scene]
+
+
+def _of_others(scenes: Iterable[Any], beats: Any) -> set[str]:
+    """The names of the markers of the other faces of some scenes."""
     if not len(beats):
         return set()
     mine = beats[0].id_data
-    return {beat.marker for obj in scene.objects if obj != mine for beat in obj.facescript.beats if beat.marker}
+    objects = {obj for scene in scenes for obj in scene.objects if obj != mine}
+    return {beat.marker for obj in objects for beat in obj.facescript.beats if beat.marker}
 
 
-def _place(scene: bpy.types.Scene, beat: Any, known: dict[str, Any], taken: Collection[str]) -> None:
-    marker = known.get(beat.marker) if beat.marker else None
-    if marker is None:
-        marker = scene.timeline_markers.new("", frame=beat.frame)
-    if marker.frame != beat.frame:
-        marker.frame = beat.frame
+def _place(scene: bpy.types.Scene, beat: Any, known: list[dict[str, Any]], taken: Collection[str]) -> None:
+    found = [names.pop(beat.marker, None) if beat.marker else None for names in known]
+    if found[0] is None:
+        found[0] = scene.timeline_markers.new("", frame=beat.frame)
+    there = [(names, marker) for names, marker in zip(known, found, strict=True) if marker is not None]
     wanted = _short(beat.text)
-    if not beat.marker or marker.name != beat.marker or not _names(beat.marker, wanted):
-        known.pop(marker.name, None)
-        marker.name = beat.marker = _free(wanted, {*known, *taken})
-        known[marker.name] = marker
+    if not (beat.marker and _names(beat.marker, wanted)):
+        beat.marker = _free(wanted, {name for names in known for name in names} | set(taken))
+    for names, marker in there:
+        names[beat.marker] = marker
+        if marker.frame != beat.frame:
+            marker.frame = beat.frame
+        if marker.name != beat.marker:
+            marker.name = beat.marker
 
 
-def remove(scene: bpy.types.Scene, names: Iterable[str]) -> Steps[None]:
-    """Remove markers by their names, in one step."""
-    known = {marker.name: marker for marker in scene.timeline_markers}
-    for name in names:
-        marker = known.pop(name, None) if name else None
-        if marker is not None:
-            scene.timeline_markers.remove(marker)
+def remove(scene: bpy.types.Scene, beats: Any, keys: Collection[int] | None = None) -> Steps[None]:
+    """Remove the markers of `beats` (a list of `FACESCRIPT_PG_beat`), or of those with some numbers, from the scene and
+    from the face's other ones, in one step."""
+    names = [beat.marker for beat in beats if beat.marker and (keys is None or beat.key in keys)]
+    for place in _scenes(scene, beats):
+        known = {marker.name: marker for marker in place.timeline_markers}
+        for name in names:
+            if (marker := known.pop(name, None)) is not None:
+                place.timeline_markers.remove(marker)
     yield from pause()
 
 
@@ -84,7 +98,7 @@ def find(scene: bpy.types.Scene, beats: Any) -> Mapping[int, Found]:
     for marker in scene.timeline_markers:
         by_name.setdefault(marker.name, []).append(marker.frame)
         by_frame.setdefault(marker.frame, marker.name)
-    ours = {beat.marker for beat in beats if beat.marker} | _of_others(scene, beats)
+    ours = {beat.marker for beat in beats if beat.marker} | _of_others([scene], beats)
     found = {}
     for beat in beats:
         frames = by_name.get(beat.marker, ()) if beat.marker else ()

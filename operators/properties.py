@@ -181,7 +181,7 @@ def _marked(face: Any, context: bpy.types.Context) -> None:
         if face.show_markers:
             finish(markers.place(context.scene, lambda: face.beats))
         else:
-            finish(markers.remove(context.scene, [beat.marker for beat in face.beats]))
+            finish(markers.remove(context.scene, face.beats))
             for beat in face.beats:
                 beat.marker = ""
 

@@ -142,7 +142,7 @@ def show(at: Desk, index: int) -> None:
 
 def _put_away(at: Desk, row: Any, kept: list[Store]) -> None:
     """Have a take wait with all that the face holds."""
-    finish(markers.remove(at.scene, [beat.marker for beat in at.face.beats]))
+    finish(markers.remove(at.scene, at.face.beats))
     with session().quiet():
         copy_group(at.face, row.face)
         # Until it is shown again, others may take the names.

@@ -69,6 +69,47 @@ def test_where_nothing_follows_undo_stops(extension: Any, performed: Any, monkey
     assert gone == []
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_face_in_two_scenes_keeps_its_markers_in_step_in_both(extension: Any, performed: Any, shown: bool) -> None:
+    scene, other = bpy.context.scene, bpy.data.scenes.new("Other")
+    window = bpy.context.window_manager.windows[0]
+    for obj in (performed, performed.parent):
+        other.collection.objects.link(obj)
+
+    def show(place: Any) -> None:
+        window.scene = place
+        place.view_layers[0].objects.active = performed
+        _rest(extension)
+
+    def frames(place: Any) -> list[int]:
+        return sorted(marker.frame for marker in place.timeline_markers)
+
+    rows = performed.facescript.beats
+    try:
+        show(other)
+        performed.facescript.active_beat = 1
+        assert bpy.ops.facescript.move_beat(frames=10, following=True) == {"FINISHED"}
+        rows[2].text = "Both lips press"
+        _rest(extension)
+        assert [row.frame for row in rows] == [1, 35, 59]
+        if not shown:
+            performed.facescript.show_markers = False
+            assert frames(scene) == frames(other) == []
+            assert bpy.ops.facescript.move_beat(frames=-5, following=False) == {"FINISHED"}
+        else:
+            assert frames(scene) == frames(other) == [1, 35, 59]
+        before = [row.frame for row in rows]
+        show(scene)
+        # Going back to a scene moves nothing.
+        assert [row.frame for row in rows] == before
+        performed.facescript.show_markers = True
+        assert frames(scene) == before
+        assert [row.text for row in rows][2] == "Both lips press"
+    finally:
+        window.scene = scene
+        bpy.data.scenes.remove(other)
+
+
 def test_saving_in_another_scene_leaves_a_face_to_its_own(extension: Any, performed: Any, tmp_path: Path) -> None:
     scene, other = bpy.context.scene, bpy.data.scenes.new("Other")
     # The second marker was dragged, and nothing has followed it yet.
