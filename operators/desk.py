@@ -388,17 +388,23 @@ def restyled(owner: Any, _: bpy.types.Context) -> None:
 
 
 def rewrite(obj: Any, everything: bool = False) -> None:
-    """Have the timeline follow a face's list, or also (`everything`) a setting of how the face moves."""
+    """Have the timeline follow a face's list, or also (`everything`) a setting of how the face moves; what is wrong
+    with it is shown."""
+    try:
+        bring_in_step(obj, everything)
+    except FacescriptError as error:
+        session().fail(error)
+
+
+def bring_in_step(obj: Any, everything: bool = False) -> None:
+    """`rewrite`, for a face that nobody is at. Raises FacescriptError."""
     # Its markers are in its own scene, which need not be the one that is shown.
     scene = next((s for s in (bpy.context.scene, *obj.users_scene) if s in obj.users_scene), None)
     if scene is None:
         return
-    try:
-        desk = of_object(obj, scene)
-        if everything and desk.beats:
-            desk.write(desk.beats)
-    except FacescriptError as error:
-        session().fail(error)
+    desk = of_object(obj, scene)
+    if everything and desk.beats:
+        desk.write(desk.beats)
 
 
 def merged(locked: Iterable[ShapedBeat], made: Beats, distance: int) -> Beats:

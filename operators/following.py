@@ -186,10 +186,11 @@ def _tick() -> float:
 
 @persistent  # type: ignore[untyped-decorator]
 def _before_saving(*_: Any) -> None:
-    """A file holds lists that agree with their keys."""
+    """A file holds lists that agree with their keys. A face of which that cannot be had says so once it is in hand."""
     for obj in bpy.data.objects:
         if obj.library is None and obj.facescript.beats:
-            desk.rewrite(obj)
+            with suppress(FacescriptError):
+                desk.bring_in_step(obj)
 
 
 @persistent  # type: ignore[untyped-decorator]

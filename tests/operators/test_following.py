@@ -123,3 +123,15 @@ def test_saving_in_another_scene_leaves_a_face_to_its_own(extension: Any, perfor
     assert len(other.timeline_markers) == 0
     assert [row.frame for row in performed.facescript.beats] == [1, 30, 49]
     assert sorted(marker.frame for marker in scene.timeline_markers) == [1, 30, 49]
+
+
+def test_saving_is_silent_of_a_face_that_cannot_follow(extension: Any, performed: Any, tmp_path: Path) -> None:
+    session = extension.module("operators.session").session()
+    for block in performed.data.shape_keys.key_blocks[1:]:
+        block.driver_add("value")
+    # Of a face that is in hand it would be said.
+    extension.module("operators.desk").rewrite(performed)
+    assert session.error.code == "driven_keys"
+    session.error = None
+    assert bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "driven.blend")) == {"FINISHED"}
+    assert session.error is None
