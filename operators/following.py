@@ -166,7 +166,7 @@ def _values(group: Any) -> list[Any]:
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:
     """All that following depends on, as something that can be compared."""
     marked = tuple((m.frame, m.name) for m in scene.timeline_markers) if face.show_markers else ()
-    listed = tuple((row.key, row.frame, row.locked) for row in face.beats)
+    listed = tuple((row.key, row.frame, row.locked, row.strength, *row.regions) for row in face.beats)
     fps = timeline.scene_fps(scene)
     return target.name, scene.name, fps, marked, listed, hand_edits.fingerprint(target)
 
