@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 import families
 import torch
+from facescript.benchmarks.decoding import greedy_values
 from facescript.inference import prompts
 from facescript.inference.examples import Examples
 from facescript.inference.worker.asks import Ask
@@ -62,6 +63,13 @@ def test_a_keyframe_is_the_same_alone_and_beside_others() -> None:
     for request, pose in zip(requests(), together, strict=True):
         assert decoder.decode([request]) == [pose]
     assert decoder.decode(requests()[1:]) == together[1:]
+
+
+def test_the_benchmark_counts_the_values_that_greedy_decoding_takes() -> None:
+    local, [request, *_] = families.toy("qwen3", "in threes"), requests()
+    [pose] = SkeletonDecoder(local).decode([request])
+    assert greedy_values(local, request, pose) == 61
+    assert greedy_values(local, request, UP) < 30
 
 
 def test_models_with_short_windows_are_read_one_row_at_a_time() -> None:
