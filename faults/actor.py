@@ -485,7 +485,7 @@ def _import_package(start: Path) -> None:
 def _put_toy(behaviour: Behaviour) -> None:
     """Have the worker find a toy where it looks for backends."""
     backends = types.ModuleType("facescript.inference.worker.backends")
-    vars(backends).update(Backend=object, make=lambda options, models: Toy(behaviour.step))
+    vars(backends).update(Backend=object, make=lambda *_: Toy(behaviour.step))
     sys.modules[backends.__name__] = backends
 
 
