@@ -106,17 +106,16 @@ def test_moments_are_described_in_the_form_that_was_asked_for(llama_cpp: ModelOp
     assert all(line.strip() == line != "" for line in found.values())
 
 
-def test_a_batch_is_performed_by_llama_cpp_two_requests_at_a_time(llama_cpp: ModelOptions, tmp_path: Path) -> None:
-    texts = {"one": "Both brows shoot up and the jaw drops.", "two": "Lids fall shut; the lips press thin."}
+def test_a_line_is_performed_by_llama_cpp(llama_cpp: ModelOptions, tmp_path: Path) -> None:
+    text = "Both brows shoot up and the jaw drops."
     sheet = tmp_path / "sheet.jsonl"
-    sheet.write_text("\n".join(json.dumps({"file": name, "script": f"[0.0s] {text}"}) for name, text in texts.items()))
-    chosen = crew(llama_cpp, 2)
+    sheet.write_text(json.dumps({"file": "one", "script": f"[0.0s] {text}"}))
+    chosen = crew(llama_cpp, 1)
     work = Batch(
         sheet, tmp_path / "out", Settings(llama_cpp), chosen, starter(Runtime(RUNTIME), chosen), lambda work: iter(())
     )
     assert carry_out(work) == 0
-    for name, text in texts.items():
-        [found] = jsonl.read_performances(tmp_path / "out" / f"{name}.jsonl")
-        [keyframe] = found.keyframes
-        assert (keyframe.time, keyframe.text) == (0.0, text)
-        assert keyframe.pose.active()
+    [found] = jsonl.read_performances(tmp_path / "out" / "one.jsonl")
+    [keyframe] = found.keyframes
+    assert (keyframe.time, keyframe.text) == (0.0, text)
+    assert keyframe.pose.active()
