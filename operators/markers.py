@@ -35,11 +35,10 @@ def place(scene: bpy.types.Scene, beats: Callable[[], Any]) -> Steps[None]:
     pull the beats back when that scene is shown. Each face has markers of its own: a copy of a face begins with the
     names of the first one's."""
     done, rows = 0, beats()
+    taken = _of_others(_scenes(scene, rows), rows)
     while done < len(rows):
-        scenes = _scenes(scene, rows)
-        taken = _of_others(scenes, rows)
         # Looking each one up by its name would walk all of them.
-        known = [{marker.name: marker for marker in place.timeline_markers} for place in scenes]
+        known = [{marker.name: marker for marker in place.timeline_markers} for place in _scenes(scene, rows)]
         for number in range(done, min(done + _ROWS, len(rows))):
             if rows[number].marker in taken:
                 rows[number].marker = ""

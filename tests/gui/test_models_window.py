@@ -18,7 +18,11 @@ def _files(folder: Path) -> dict[str, bytes]:
     families.model("qwen3", len(pieces)).float().save_pretrained(folder)
     pieces.save_pretrained(folder)
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
-    return found | {"README.md": b"---\nlicense: mit\n---\n# Tiny\n", "LICENSE": b"MIT"}
+    return found | {
+        "README.md": b"---\nlicense: mit\n---\n# Tiny\n",
+        # Something that is read, and takes a while.
+        "LICENSE": b"Permission is granted.\n" * 100_000,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +31,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if reason := windowed.missing():
         pytest.skip(reason)
     files = _files(tmp_path_factory.mktemp("model"))
-    # Something that is read, and takes a while.
-    files["LICENSE"] = b"Permission is granted.\n" * 100_000
     with hub_server.serving(files) as hub, pytest.MonkeyPatch.context() as environment:
         hub.pace = 0.1
         environment.setenv("HF_ENDPOINT", hub.address)

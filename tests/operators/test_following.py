@@ -110,6 +110,19 @@ def test_a_face_in_two_scenes_keeps_its_markers_in_step_in_both(extension: Any, 
         bpy.data.scenes.remove(other)
 
 
+def test_beats_that_share_a_marker_get_their_own_however_many_are_placed_at_once(
+    extension: Any, performed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    markers, steps = extension.module("operators.markers"), extension.module("rig_mapping.steps")
+    monkeypatch.setattr(markers, "_ROWS", 1)
+    rows = performed.facescript.beats
+    rows[2].marker = rows[0].marker
+    steps.finish(markers.place(bpy.context.scene, lambda: rows))
+    assert len({row.marker for row in rows}) == 3
+    found = markers.find(bpy.context.scene, rows)
+    assert [found[row.key].frame for row in rows] == [1, 25, 49]
+
+
 def test_saving_in_another_scene_leaves_a_face_to_its_own(extension: Any, performed: Any, tmp_path: Path) -> None:
     scene, other = bpy.context.scene, bpy.data.scenes.new("Other")
     # The second marker was dragged, and nothing has followed it yet.

@@ -275,46 +275,53 @@ def smiles(made: ServerBackend) -> list[float]:
     return [found["mouthSmileLeft"] for found in made.pose(BRIEF, SEVEN, nothing)]
 
 
+class Crowd:
+    """Counts who is in it: `seen` is how many there were each time that one came."""
+
+    def __init__(self) -> None:
+        self._lock, self._now = threading.Lock(), 0
+        self.seen: list[int] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._now += 1
+            self.seen.append(self._now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._now -= 1
+
+
 @pytest.mark.parametrize(("at_once", "most"), [(1, 1), (3, 3)])
 def test_a_prompt_server_is_asked_for_several_poses_at_once_and_they_come_in_order(at_once: int, most: int) -> None:
-    lock, now, seen = threading.Lock(), 0, []
+    crowd = Crowd()
 
     def behave(handler: Handler) -> None:
-        nonlocal now
-        with lock:
-            now += 1
-            seen.append(now)
-        # The later ones are done first.
-        time.sleep(0.2 - 0.02 * place(handler))
-        with lock:
-            now -= 1
+        with crowd:
+            # The later ones are done first.
+            time.sleep(0.2 - 0.02 * place(handler))
         handler.says(smile(place(handler)))
 
     with serving(posting(behave)) as server:
         options = ModelOptions("server", address=server.address)
         assert smiles(ServerBackend(options, EXAMPLES, QUICK, at_once)) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     # The first alone: it tells how quick the server is.
-    assert seen[:2] == [1, 1]
-    assert (max(seen), len(seen)) == (most, 7)
+    assert crowd.seen[:2] == [1, 1]
+    assert (max(crowd.seen), len(crowd.seen)) == (most, 7)
 
 
 def test_a_slow_server_is_asked_for_one_pose_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_PROMPT", 0.0)
-    lock, now, seen = threading.Lock(), 0, []
+    crowd = Crowd()
 
     def behave(handler: Handler) -> None:
-        nonlocal now
-        with lock:
-            now += 1
-            seen.append(now)
-        time.sleep(0.05)
-        with lock:
-            now -= 1
+        with crowd:
+            time.sleep(0.05)
         handler.says(SMILE)
 
     with serving(posting(behave)) as server:
         assert smiles(backend(server)) == [0.3] * 7
-    assert seen == [1] * 7
+    assert crowd.seen == [1] * 7
 
 
 def test_a_server_that_breaks_answers_off_for_the_next_request_is_asked_one_by_one() -> None:
