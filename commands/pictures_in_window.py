@@ -4,7 +4,6 @@ documentation."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -88,13 +87,7 @@ def show_preferences(found: dict[str, Any]) -> Iterator[float]:
     area = area_of("VIEW_3D")
     area.type = "PREFERENCES"
     yield 1.0
-    preferences.active_section = "ADDONS"
-    bpy.context.window_manager.addon_search = "Facescript"
-    addons: Any = importlib.import_module("addon_utils")
-    for addon in addons.modules():
-        if addon.__name__ == desk.PACKAGE:
-            addons.module_bl_info(addon)["show_expanded"] = True
-    area.tag_redraw()
+    desk.unfold_preferences(area)
     yield 1.5
     shoot(found, "01_preferences", box_of(area, 620))
     area.type = "VIEW_3D"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -77,6 +78,17 @@ def open_tab() -> Iterator[float]:
     region.active_panel_category = "Facescript"
     area.tag_redraw()
     yield 0.5
+
+
+def unfold_preferences(area: Any) -> None:
+    """Show the extension's preferences in an editor that shows Blender's."""
+    bpy.context.preferences.active_section = "ADDONS"
+    bpy.context.window_manager.addon_search = "Facescript"
+    addons: Any = importlib.import_module("addon_utils")
+    for addon in addons.modules():
+        if addon.__name__ == PACKAGE:
+            addons.module_bl_info(addon)["show_expanded"] = True
+    area.tag_redraw()
 
 
 def picture(name: str) -> Path:

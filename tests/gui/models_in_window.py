@@ -4,7 +4,6 @@ for a performance, and removed."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +19,7 @@ def show_preferences(area: Any) -> Iterator[float]:
     """The extension's preferences in an editor's place, down to their end."""
     area.type = "PREFERENCES"
     yield 1.0
-    bpy.context.preferences.active_section = "ADDONS"
-    bpy.context.window_manager.addon_search = "Facescript"
-    addons: Any = importlib.import_module("addon_utils")
-    for addon in addons.modules():
-        if addon.__name__ == desk.PACKAGE:
-            addons.module_bl_info(addon)["show_expanded"] = True
-    area.tag_redraw()
+    desk.unfold_preferences(area)
     yield 1.0
     region = next(r for r in area.regions if r.type == "WINDOW")
     with bpy.context.temp_override(area=area, region=region):
