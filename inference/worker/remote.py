@@ -46,6 +46,16 @@ _LONGEST_LINE = 400
 _MAX_VALUES = 200
 # Of an answer that cannot be used, what the model is shown again.
 _SHOWN = 4000
+# Why an answer cannot be used, by the code of what its reader raised, and what to do.
+_LARGER = "Choose a larger model, or a server that keeps to a JSON schema."
+_WHY = {
+    "empty_answer": (
+        "is empty",
+        "Give it a context of 8,192 tokens or more, and turn thinking off if it thinks; or shorten the text.",
+    ),
+    "bad_json": ("is no JSON", _LARGER),
+}
+_ANOTHER_FORM = ("is JSON of another form, or has values out of range", _LARGER)
 # What models that think write before their answer.
 _THOUGHTS = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.S)
 
@@ -144,16 +154,16 @@ def side_by_side(
 
 
 def _unusable(server: ChatServer, error: FacescriptError) -> FacescriptError:
-    why = "is no JSON" if error.code == "bad_json" else "is JSON of another form, or has values out of range"
+    why, hint = _WHY.get(error.code, _ANOTHER_FORM)
     what = f"{server.model} at {server.host} was asked twice, and its answer {why}."
-    return FacescriptError("server_answer", what, "Choose a larger model, or a server that keeps to a JSON schema.")
+    return FacescriptError("server_answer", what, hint)
 
 
 def read_pose(text: str) -> Pose:
     """The pose of an answer, `{"Keyframe_one": {channel: value}}` or the channels alone.
 
-    Raises FacescriptError: `bad_json`, and `bad_pose` for several keyframes, none, unknown or doubled channels, and
-    values that are not numbers in range.
+    Raises FacescriptError: `empty_answer`, `bad_json`, and `bad_pose` for several keyframes, none, unknown or doubled
+    channels, and values that are not numbers in range.
     """
     found = _object(text)
     parts = [value for value in found.values() if isinstance(value, Mapping)]
@@ -168,7 +178,8 @@ def read_pose(text: str) -> Pose:
 def read_lines(text: str, count: int) -> list[str]:
     """The descriptions of an answer to `prompts.planner_messages`, each as one plain line; "" for one that is too long.
 
-    Raises FacescriptError: `bad_json`, and `bad_lines` if other moments are described than those asked for.
+    Raises FacescriptError: `empty_answer`, `bad_json`, and `bad_lines` if other moments are described than those asked
+    for.
     """
     found = _object(text)
     names = prompts.moment_names(count)
@@ -185,6 +196,8 @@ def _line(text: str) -> str:
 def _object(text: str) -> dict[str, object]:
     """The JSON object in an answer, whatever thoughts and words are around it."""
     text = _THOUGHTS.sub("", text)
+    if not text.strip():
+        raise FacescriptError("empty_answer", "It is empty.")
     begin, end = text.find("{"), text.rfind("}")
     if begin < 0 or end < begin:
         raise FacescriptError("bad_json", "There is no JSON object in it.")
