@@ -161,7 +161,7 @@ operators(3, "set_emotion", needs="face", emotion="Joy")
 
 # --- takes, which become copies where a face was duplicated with them
 
-operators(4, "new_take flip_take", Effect.COPIED, needs="face")
+operators(4, "new_take", Effect.COPIED, needs="face")
 operators(5, "duplicate_take", Effect.COPIED, needs="face")
 
 
@@ -173,21 +173,38 @@ def _any_take(user: User) -> Any:
     return takes
 
 
-def _brought(user: User, takes: Any) -> None:
-    """The selected take is shown: if its face was mapped otherwise, poses by hand are keyed anew."""
-    if not len(takes.rows):
-        return
-    row = takes.rows[takes.active]
-    if extension.part("operators.mapping_table").remapped(row.face):
-        waiting = {store.action.name for store in row.keys if store.action is not None}
-        user.step.may_lose = lambda key: key.action in waiting and not key.foreign
+def _keys_of(row: Any) -> set[str]:
+    """The names of the actions in which the keys of a take wait."""
+    return {store.action.name for store in row.keys if store.action is not None}
+
+
+def _rewritten(row: Any) -> set[str]:
+    """What a take that is about to be shown has its keys in, if poses by hand are keyed anew: its face was mapped
+    otherwise since."""
+    return _keys_of(row) if extension.part("operators.mapping_table").remapped(row.face) else set()
+
+
+def _may_lose(user: User, gone: set[str]) -> None:
+    user.step.may_lose = lambda key: key.action in gone and not key.foreign
 
 
 @action(7, Effect.COPIED, "face")
 def show_take(user: User) -> None:
     """Show one of the takes."""
-    _brought(user, _any_take(user))
+    takes = _any_take(user)
+    if len(takes.rows):
+        _may_lose(user, _rewritten(takes.rows[takes.active]))
     user.call("show_take")
+
+
+@action(4, Effect.COPIED, "face")
+def flip_take(user: User) -> None:
+    """Show the take that was shown before."""
+    takes = user.owner.facescript_takes
+    for row in takes.rows:
+        if row.key == takes.before:
+            _may_lose(user, _rewritten(row))
+    user.call("flip_take")
 
 
 @action(5, Effect.COPIED, "face")
@@ -196,9 +213,11 @@ def delete_take(user: User) -> None:
     takes = _any_take(user)
     if len(takes.rows):
         row = takes.rows[takes.active]
-        gone = {store.action.name for store in row.keys if store.action is not None}
-        gone |= user.step.reach if row.key == takes.shown else set()
-        user.step.may_lose = lambda key: key.action in gone and not key.foreign
+        gone = _keys_of(row)
+        if row.key == takes.shown:
+            # Then another is shown.
+            gone |= user.step.reach.union(*(_rewritten(other) for other in takes.rows))
+        _may_lose(user, gone)
     user.call("delete_take")
 
 
@@ -224,7 +243,8 @@ def edit_take_again(user: User) -> None:
     for place, row in enumerate(takes.rows):
         if row.on_nla:
             takes.active = place
-    _brought(user, takes)
+    if len(takes.rows):
+        _may_lose(user, _rewritten(takes.rows[takes.active]))
     user.call("edit_take_again")
 
 
