@@ -20,13 +20,13 @@ Facescript thinks in ARKit's 52 blend shapes. A profile says which shape keys of
 one, several together (the funnel of the lips as four quarters), or several of ARKit's in one key, each with its gain.
 Which family a face is of is told from the names of its shape keys, on all its meshes: from those that a profile maps,
 and from others of the family that it leaves alone (visemes, correctives). The Face panel names it. Where it is wrong,
-choose another in the mapping editor, or change single rows there.
+choose another under Use Profile in the Mapping panel, or change single rows there.
 
 What a family has no shapes for is left out of a performance, and the panel lists it. Heads, eyes and jaws that are
 turned by bones are described in [faces](faces.md).
 
 This page is made from the files in `rig_mapping/profiles`, a table a family, each with its source. A file of the same
-form can be loaded in the mapping editor; `docs/mapping.md` says how.
+form can be loaded there; [the mapping](mapping.md) says how.
 
 | family | channels of 52 | one for one | the left corner's smile |
 | --- | --- | --- | --- |

@@ -23,7 +23,7 @@ from .session import TICK, redraw, session, watch
 
 
 class FACESCRIPT_OT_set_up(bpy.types.Operator):
-    """Download and prepare the language model's private environment (about 1.5 GB on disk), once"""
+    """Download and prepare the language model's private environment (about 1.7 GB on disk), once"""
 
     bl_idname = "facescript.set_up"
     bl_label = "Set Up"
