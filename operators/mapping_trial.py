@@ -242,7 +242,7 @@ class FACESCRIPT_PG_mapping_view(bpy.types.PropertyGroup):
 
 
 class FACESCRIPT_OT_test_channel(bpy.types.Operator):
-    """Play the selected channel on the face, from 0 to 1 and back. Nothing is keyed; Esc or the X in the bar stops it"""
+    """Play the selected channel on the face, from 0 to 1 and back. Nothing is keyed; Esc or the X stops it"""
 
     bl_idname = "facescript.test_channel"
     bl_label = "Test Channel"
