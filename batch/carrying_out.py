@@ -16,7 +16,7 @@ from ..inference.client import WorkerClient
 from . import outputs
 from .crew import Crew
 from .flamenco import Farm
-from .journal import NAME, Journal, locked
+from .journal import NAME, Journal, begin_anew, locked
 from .parts import Blender, Work, due_actions, is_due, parts
 from .pool import Pool, Waiting
 from .progress import Progress
@@ -53,10 +53,12 @@ class Batch:
 def carry_out(batch: Batch) -> int:
     """Do what is open; 0 if all is done then, 1 if some failed or was left open, 130 if it was asked to stop.
 
-    Raises FacescriptError before any work for a sheet that cannot be read, a folder with another batch, faces that are
-    not there, and a farm that does not know the job type; KeyboardInterrupt when it is asked to stop twice.
+    Raises FacescriptError before any work for a sheet that cannot be read or would be overwritten, a folder with
+    another batch, faces that are not there, and a farm that does not know the job type; KeyboardInterrupt when it is
+    asked to stop twice.
     """
     rows = read(batch.sheet)
+    outputs.check(batch.folder, rows, batch.settings, batch.sheet)
     with locked(batch.folder), _journal(batch) as journal:
         if batch.settings.blend and "actions" in batch.settings.kinds:
             list(batch.blender(Work.of(batch.settings, rows)))
@@ -74,7 +76,7 @@ def carry_out(batch: Batch) -> int:
 def _journal(batch: Batch) -> Iterator[Journal]:
     # Here, and not by whoever calls: nobody else is in the folder now.
     if batch.anew:
-        (batch.folder / NAME).unlink(missing_ok=True)
+        begin_anew(batch.folder / NAME)
     with Journal(batch.folder / NAME, batch.settings) as journal:
         yield journal
 
@@ -92,6 +94,7 @@ def _perform(batch: Batch, rows: Sequence[Row], due: Sequence[Row], journal: Jou
     settings, progress, told = batch.settings, Progress(len(due)), list[str]()
     pool = Pool(
         batch.start,
+        lambda row: outputs.look(batch.folder, row),
         lambda row, performance: outputs.write(batch.folder, row, performance, settings),
         settings.model,
         settings.seed,

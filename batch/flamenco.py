@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..inference.servers.addresses import Address, parse_address
@@ -65,8 +65,10 @@ class Farm:
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
         data = json.dumps(body).encode() if body is not None else b""
+        # Asked once for a job: a Manager may have made it before the connection was cut.
+        limits = _LIMITS if method == "GET" else replace(_LIMITS, pauses=())
         try:
-            reply = Exchange(self.address, limits=_LIMITS).send(method, path, data, lambda: None)
+            reply = Exchange(self.address, limits=limits).send(method, path, data, lambda: None)
             return parse_object(reply.body)
         except FacescriptError as error:
             if error.code == "bad_json":

@@ -9,6 +9,7 @@ A last line that was cut off, as by a power cut, is taken away; anything else th
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -32,6 +33,8 @@ FORM = 1
 _MAX_LINE = 1 << 16
 # Runs of the command in which a row is tried again that failed for a reason that passes.
 MAX_RUNS = 3
+# What a lock that somebody else holds is refused with, by POSIX and by Windows.
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,15 @@ class Journal:
             )
 
 
+def begin_anew(path: Path) -> None:
+    """Remove a journal, if there is one. Raises FacescriptError (`no_file`)."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"Cannot remove {path}: {error.strerror}."
+        raise FacescriptError("no_file", what, "Remove it yourself, or name another folder.") from error
+
+
 def _opened(path: Path, end: int) -> FileIO:
     try:
         # Without a buffer, in which the rest of a line would wait for which there was no room.
@@ -195,7 +207,8 @@ def _cannot_write(path: Path, error: OSError) -> FacescriptError:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a batch's folder, made if it is not there, for as long as the block or until this process ends, however it
-    ends. Raises FacescriptError: `busy` if another batch holds it; `no_file` if it cannot be made or written."""
+    ends. Raises FacescriptError: `busy` if another batch holds it; `no_file` if it cannot be made, written or locked.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / LOCK).open("a+b")
@@ -205,9 +218,16 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             _lock(stream.fileno())
         except OSError as error:
-            what = f"Another batch is at work in {folder}."
-            raise FacescriptError("busy", what, "Wait until it ends, or name another folder.") from error
+            raise _not_locked(folder, error) from error
         yield
+
+
+def _not_locked(folder: Path, error: OSError) -> FacescriptError:
+    if error.errno in _HELD:
+        what = f"Another batch is at work in {folder}."
+        return FacescriptError("busy", what, "Wait until it ends, or name another folder.")
+    what = f"The disk of {folder} has no locks ({error.strerror}), which keep two batches apart."
+    return FacescriptError("no_file", what, "Name a folder on another disk.")
 
 
 if sys.platform == "win32":

@@ -2,7 +2,8 @@
 """The parts in which a batch's lines go into .blend files and to a render farm: always as many lines, so that a part
 costs the same in a sheet of any length.
 
-A part is made of lines that are done, from their files of JSON lines. It is due again when other lines are in it.
+A part is made of lines that are done, from their files of JSON lines. It is due again when other lines are in it, or
+when one of them was performed again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..performance import FacescriptError
+from ..performance.parsing import open_regular
 from .journal import Journal
 from .settings import Settings
 from .sheet import Row
@@ -33,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Part:
-    """Some lines of a batch, with a digest of their rows; `name` is what the journal calls it by."""
+    """Some lines of a batch, with a digest of their rows and performances; `name` is what the journal calls it by."""
 
     name: str
     lines: tuple[Line, ...]
@@ -89,13 +91,38 @@ Blender = Callable[[Work], Iterator[str]]
 
 
 def parts(kind: str, rows: Sequence[Row], journal: Journal, folder: Path) -> Iterator[Part]:
-    """The parts of a sheet in which a line is done; `kind` begins their names."""
+    """The parts of a sheet in which a line is done; `kind` begins their names.
+
+    Raises FacescriptError (`no_file`) if the file of a line cannot be read.
+    """
     for start in range(0, len(rows), SIZE):
         done = [row for row in rows[start : start + SIZE] if (entry := journal.entry(row)) and entry.done]
         if done:
-            said = json.dumps([[row.file, row.digest] for row in done])
-            lines = tuple(Line(str(folder / f"{row.file}.jsonl"), row.file, row.character) for row in done)
-            yield Part(f"{kind}_{start // SIZE + 1:04}", lines, hashlib.sha256(said.encode()).hexdigest())
+            files = [folder / f"{row.file}.jsonl" for row in done]
+            lines = tuple(Line(str(path), row.file, row.character) for row, path in zip(done, files, strict=True))
+            said = [[row.file, row.digest, _sha256(path)] for row, path in zip(done, files, strict=True)]
+            yield Part(_name(kind, start), lines, hashlib.sha256(json.dumps(said).encode()).hexdigest())
+
+
+def blends(count: int, folder: Path) -> list[Path]:
+    """The .blend files that the actions of so many lines may be written to."""
+    return [folder / f"{_name('actions', start)}.blend" for start in range(0, count, SIZE)]
+
+
+def partial_blend(path: Path) -> Path:
+    """Where a .blend is written before it is whole."""
+    return path.with_name(f"{path.stem}.partial.blend")
+
+
+def _name(kind: str, start: int) -> str:
+    """What the part is called that begins with a line."""
+    return f"{kind}_{start // SIZE + 1:04}"
+
+
+def _sha256(path: Path) -> str:
+    # A row that is performed again may come out otherwise: from a server, or on another machine.
+    with open_regular(path) as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
 
 
 def due_actions(rows: Sequence[Row], journal: Journal, folder: Path) -> list[tuple[Part, Path]]:
@@ -105,5 +132,5 @@ def due_actions(rows: Sequence[Row], journal: Journal, folder: Path) -> list[tup
 
 
 def is_due(part: Part, journal: Journal) -> bool:
-    """Whether a part was never dealt with, or with other lines in it."""
+    """Whether a part was never dealt with, or with other lines or performances in it."""
     return journal.part(part.name).get("of") != part.digest

@@ -8,15 +8,19 @@ tried again after a pause.
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..inference import mishaps
 from ..inference.client import WorkerClient, perform
 from ..inference.options import ModelOptions
 from ..inference.protocol import Done, Event
+from ..inference.servers.exchange import is_busy
 from ..performance import FacescriptError, Performance
 from .sheet import Row
 
@@ -33,17 +37,20 @@ PAUSES: dict[str, Pauses] = {
     "bad_answer": _SOON,
     "timeout": _SOON,
     "server_refused": _SOON,
+    "server_busy": _LATER,
     "server_unreachable": _LATER,
 }
 # What every other row would meet as well: the batch stops, and the row is left open.
 HOPELESS = frozenset(
     "no_model bad_model bad_adapter no_worker no_runtime bad_runtime bad_install updated no_requests bad_address "
-    "bad_key offline server_key server_unreachable no_file".split()
+    "bad_key offline server_key server_busy server_unreachable no_file".split()
 )
 # Rows in succession that failed for reasons that pass, after which nothing passes any more.
 _STREAK = 5
 # How often it is looked whether all threads have ended, in seconds.
 _GLANCE = 0.2
+# How `WorkerClient.wait` says that a worker is stuck; of a server its own name is said.
+_STUCK = "The worker said nothing for "
 
 
 @dataclass(frozen=True)
@@ -78,13 +85,15 @@ class Pool:
     def __init__(
         self,
         start: Callable[[], WorkerClient],
+        look: Callable[[Row], None],
         write: Callable[[Row, Performance], None],
         model: ModelOptions,
         seed: int,
         count: int,
     ) -> None:
-        """`start` starts a worker, `write` writes a row's files; both may raise FacescriptError."""
-        self._start, self._write = start, write
+        """`start` starts a worker, `look` sees whether a row's files can be written, `write` writes them; each may
+        raise FacescriptError."""
+        self._start, self._look, self._write = start, look, write
         self._model, self._seed, self._count = model, seed, count
         self._found: queue.Queue[Outcome | Waiting] = queue.Queue(2 * count)
         self._stopped = threading.Event()
@@ -162,6 +171,10 @@ class Pool:
                     self._clients.add(client)
                 return client, self._performed(client, row, began)
             except FacescriptError as error:
+                if error.code == "timeout" and error.message.startswith(_STUCK):
+                    # It would begin nothing before it is done with what it is stuck in.
+                    self._drop(client)
+                    client = None
                 pauses = PAUSES.get(error.code, ())
                 if tries >= len(pauses):
                     return client, Outcome(row, error=error, seconds=time.perf_counter() - began)
@@ -171,8 +184,7 @@ class Pool:
                 tries += 1
             # Whatever it is: the other rows are not to suffer for it, nor is anybody to wait for this thread.
             except Exception as error:
-                told = FacescriptError("internal", f"Facescript failed ({type(error).__name__}: {error}).")
-                return client, Outcome(row, error=told)
+                return client, Outcome(row, error=_unforeseen(error))
 
     def _performed(self, client: WorkerClient, row: Row, began: float) -> Outcome:
         label = ""
@@ -182,8 +194,15 @@ class Pool:
             if isinstance(event, Done):
                 label = event.label
 
+        self._look(row)
         seed = self._seed if row.seed is None else row.seed
-        performance = perform(client, "generate", row.brief, self._model, seed, hear)
+        try:
+            performance = perform(client, "generate", row.brief, self._model, seed, hear)
+        except FacescriptError as error:
+            if is_busy(error):
+                # Waited for as long as for one that is away, where other refusals may be of one row alone.
+                raise FacescriptError("server_busy", error.message, error.hint) from error
+            raise
         self._write(row, performance)
         return Outcome(row, label, len(performance.keyframes), time.perf_counter() - began)
 
@@ -191,3 +210,11 @@ class Pool:
         if client is not None:
             client.close()
             self._clients.discard(client)
+
+
+def _unforeseen(error: Exception) -> FacescriptError:
+    """What is told and kept of an error that nobody thought of: its own words may quote the script."""
+    if mishaps.DEBUG in os.environ:
+        print(mishaps.trace(error), file=sys.stderr, flush=True)
+    hint = f"Please report this; with the environment variable {mishaps.DEBUG} set, more is printed."
+    return FacescriptError("internal", f"Facescript failed ({mishaps.place(error)}).", hint)

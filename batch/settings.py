@@ -14,6 +14,7 @@ from typing import Literal
 
 from ..inference.options import ModelOptions
 from ..performance import FacescriptError
+from ..performance.parsing import is_whole
 from ..rig_mapping import styles
 
 Kind = Literal["livelink", "jsonl", "actions"]
@@ -49,6 +50,11 @@ class Settings:
             raise FacescriptError("bad_option", "Nothing is written.", f"Choose of {', '.join(KINDS)}.")
         if not 1.0 <= self.fps <= 240.0:
             raise FacescriptError("bad_option", f"The frame rate is {self.fps:g}.", "Choose one from 1 to 240.")
+        texts = {"model": self.model.model, "adapter": self.model.adapter, "file": self.blend, "face": self.face}
+        for name, text in texts.items():
+            # The journal, Blender and a farm are told of them in UTF-8.
+            if not is_whole(text):
+                raise FacescriptError("bad_option", f"The name of the {name} is not UTF-8: {text!r}.", "Rename it.")
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

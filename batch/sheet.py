@@ -35,11 +35,12 @@ _LIMITS = {"script": MAX_SCRIPT, "background": MAX_TEXT, "emotion": MAX_TEXT, "c
 # Bytes of one part of a path on Linux, macOS and Windows, less the longest ending that is put to it.
 _MAX_PART = 255 - len(".jsonl.partial")
 
-# Naming Files, Paths, and Namespaces (learn.microsoft.com), superscript digits included.
-_WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
+# Naming Files, Paths, and Namespaces (learn.microsoft.com), superscript digits included. Windows passes over blanks
+# before the first point.
+_WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _UNSAFE = re.compile(r'[<>:"|?*\\]')
-# What is put to a name; a folder of such a name could be in a file's way.
-_ENDINGS = (".csv", ".jsonl", ".blend", ".mp4", ".partial")
+# What a batch's own files end with; a folder of such a name could be in a file's way.
+_ENDINGS = (".csv", ".jsonl", ".blend", ".mp4", ".partial", ".lock")
 # The journal is batch.jsonl.
 _OURS = "batch"
 
@@ -203,7 +204,7 @@ def _unsafe_part(part: str) -> str:
     if _WINDOWS.fullmatch(part):
         return "has a name that Windows keeps for itself"
     if part.lower().endswith(_ENDINGS):
-        return "has an ending, which is put to it anyway"
+        return "has an ending of the batch's own files"
     if len(part.encode()) > _MAX_PART:
         return "has a name that is too long"
     return ""

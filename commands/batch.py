@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from ..batch import options as batch_options
 from ..batch.carrying_out import carry_out
 from ..batch.parts import Work
 from ..inference import json_lines
+from ..inference.servers.addresses import KEY_VARIABLE
 from ..inference.setup.runtime import Runtime
 from ..performance import FacescriptError
 from . import PYTHON, RUNTIME
@@ -31,6 +33,8 @@ def main(arguments: list[str]) -> int:
         description=__doc__,
         epilog=batch_options.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        # The command that goes on leaves options out by their names.
+        allow_abbrev=False,
     )
     parser.add_argument("command", choices=("batch",), help=argparse.SUPPRESS)
     batch_options.add_arguments(parser)
@@ -78,9 +82,16 @@ def apart(work: Work) -> Iterator[str]:
 
 
 def _started(command: list[str], errors: TextIO) -> subprocess.Popen[str]:
-    # A session of its own: Ctrl C is ours to hear.
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8", start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        encoding="utf-8",
+        # Blender asks no server.
+        env={name: value for name, value in os.environ.items() if name != KEY_VARIABLE},
+        # A session of its own: Ctrl C is ours to hear.
+        start_new_session=True,
     )
 
 

@@ -225,6 +225,8 @@ class WorkerClient:
         with stream:
             try:
                 while line := stream.readline(MAX_EVENT_BYTES + 1):
+                    if not line.endswith(b"\n") and len(line) <= MAX_EVENT_BYTES:
+                        break  # It ended in the middle of a line: how it ended says more.
                     self._hear(line)
             except FacescriptError as error:
                 # What else it says cannot be trusted either.

@@ -75,11 +75,11 @@ def footprint(folder: Path) -> Footprint:
     """The sizes of the model in `folder`. Raises FacescriptError (`bad_model`) if its files cannot be read."""
     config = read_object(folder / "config.json", _CONFIG, _VALUES)
     text = config.get("text_config")
-    sizes = text if isinstance(text, dict) else config
+    sizes = text if isinstance(text, dict) and text else config
     vocabulary = _size(sizes, "vocab_size")
     linear = other = stored = widest = 0
     tied = bool(config.get("tie_word_embeddings", sizes.get("tie_word_embeddings")))
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in _weights(folder):
         for name, shape, bits in _tensors(path):
             count = math.prod(shape)
             if tied and name.endswith("lm_head.weight"):
@@ -90,6 +90,19 @@ def footprint(folder: Path) -> Footprint:
             else:
                 other += count
     return Footprint(linear, other, stored, _cached(sizes), _passed(sizes), widest)
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files that transformers reads: the one, those in the index, or all but the copy of all weights that Mistral
+    puts beside them (`consolidated.safetensors`)."""
+    found = sorted(folder.glob("*.safetensors"))
+    if whole := [path for path in found if path.name == "model.safetensors"]:
+        return whole
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return [path for path in found if not path.name.startswith("consolidated")]
+    named = read_object(index, _CONFIG, _VALUES).get("weight_map")
+    return [path for path in found if isinstance(named, dict) and path.name in named.values()]
 
 
 def _cached(sizes: Mapping[str, Any]) -> int:

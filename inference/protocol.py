@@ -250,7 +250,7 @@ def _parse_event(entry: Mapping[str, object]) -> Event:
     if number < 1:
         raise FacescriptError("bad_json", f"The event {plain(kind)[:40]!r} belongs to no request.")
     if kind == "progress":
-        return Progress(number, _fraction(entry), _str(entry, "message"))
+        return Progress(number, _fraction(entry), _kept(entry, "message"))
     if kind == "beat":
         index, count = _position(entry)
         brief = jsonl.brief_from_dict({"keyframes": [{"t": entry.get("t"), "text": entry.get("text")}]})
@@ -259,7 +259,7 @@ def _parse_event(entry: Mapping[str, object]) -> Event:
         index, count = _position(entry)
         return KeyframeMade(number, index, count, jsonl.keyframe_from_dict(entry))
     if kind == "done":
-        return Done(number, _str(entry, "label"))
+        return Done(number, _kept(entry, "label"))
     if kind == "cancelled":
         return Cancelled(number)
     raise FacescriptError("bad_json", f"There is no event {plain(kind)[:40]!r}.")
@@ -284,6 +284,11 @@ def _str(entry: Mapping[str, object], key: str) -> str:
     if not isinstance(value, str):
         raise FacescriptError("bad_json", f"{key!r} is not a text.")
     return value[:4000]
+
+
+def _kept(entry: Mapping[str, object], key: str) -> str:
+    """A text that Blender can keep: folders' names are in it, and not all of them are UTF-8."""
+    return _str(entry, key).encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _fraction(entry: Mapping[str, object]) -> float:

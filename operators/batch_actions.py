@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 
-from ..batch.parts import Part, Work
+from ..batch.parts import Part, Work, partial_blend
 from ..performance import FacescriptError, Performance, jsonl
 from ..rig_mapping import blender_api, timeline
 from ..rig_mapping.targets import Target
@@ -106,7 +106,7 @@ def _write(work: Work, part: Part, path: Path) -> None:
             _keep_actions(_face(stage, work, line.character), performance, work.style, line.name)
         except FacescriptError as error:
             raise FacescriptError(error.code, f"{line.name}: {error.message}", error.hint) from error
-    partial = path.with_name(f"{path.stem}.partial.blend")
+    partial = partial_blend(path)
     try:
         # Blender would keep an older one beside it.
         partial.unlink(missing_ok=True)

@@ -205,6 +205,8 @@ class FACESCRIPT_OT_clear(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
+        # What is half followed would be finished over it.
+        session().settle()
         try:
             target, face = faces.active_face(context)
             timeline.clear(target)

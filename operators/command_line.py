@@ -119,6 +119,8 @@ def _add_batch(commands: Any) -> None:
         help="a sheet of lines into files, that goes on where it was",
         epilog=batch_options.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        # The command that goes on leaves options out by their names.
+        allow_abbrev=False,
     )
     batch_options.add_arguments(parser)
     parser.set_defaults(run=_batch)
@@ -292,7 +294,9 @@ def _perform_file(options: argparse.Namespace) -> None:
         # A batch says whose the line is.
         character = parse_object(read_text(options.blend, MAX_JSON_BYTES).partition("\n")[0]).get("character")
         _open(options.on)
-        _choose_face(character if character in bpy.context.view_layer.objects else options.face)
+        # Of another program's lines it may be anything.
+        known = isinstance(character, str) and character in bpy.context.view_layer.objects
+        _choose_face(character if known else options.face)
     else:
         _new_file()
     if options.style:

@@ -69,9 +69,21 @@ def _strengths(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(min(shaping.STRONGEST, float(value)) for value in values)
 
 
-def _keep_beats(owner: Any, beats: Beats, fps: float) -> Steps[None]:
-    """Make the list of an object's face say what `beats` say. Rows keep their markers by the beats' numbers."""
+def _typed(face: Any) -> dict[int, dict[str, Any]]:
+    """What can be typed into the rows of the list, by the beats' numbers."""
+    fields = ("text", "frame", "strength", "locked")
+    return {row.key: {f: getattr(row, f) for f in fields} | {"regions": tuple(row.regions)} for row in face.beats}
+
+
+def _keep_beats(owner: Any, beats: Beats, fps: float, read: Mapping[int, Mapping[str, Any]]) -> Steps[None]:
+    """Make the list of an object's face say what `beats` say. Rows keep their markers by the beats' numbers, and what
+    was typed into them since the list was `read`: it is followed at the next look."""
     names = {row.key: row.marker for row in owner.facescript.beats}
+    typed = {
+        key: {name: value for name, value in row.items() if value != read[key][name]}
+        for key, row in _typed(owner.facescript).items()
+        if key in read
+    }
     for start in range(0, max(1, len(beats)), _ROWS):
         # Found anew in each step: rows that are added or removed move the others.
         rows = owner.facescript.beats
@@ -82,6 +94,7 @@ def _keep_beats(owner: Any, beats: Beats, fps: float) -> Steps[None]:
         with session().quiet():
             for row, beat in zip(rows[start : start + _ROWS], beats[start : start + _ROWS], strict=True):
                 _keep(row, beat, names.get(beat.key, ""), (beat.frame - beats[0].frame) / fps)
+                _set(row, **typed.get(beat.key, {}))
         yield from pause()
     face = owner.facescript
     if face.active_beat >= len(beats):
@@ -96,20 +109,20 @@ def _keep(row: Any, beat: ShapedBeat, marker: str, time: float) -> None:
     # Most beats are as they were read.
     if not row.pose or _pose(row.pose) is not beat.pose:
         row.pose = json.dumps(beat.pose.active(1e-4))
-    for name in ("regions", "written_regions"):
-        if tuple(getattr(row, name)) != beat.regions:
-            setattr(row, name, beat.regions)
+    _set(row, regions=beat.regions, written_regions=beat.regions)
 
 
 def _set(row: Any, **values: Any) -> None:
     for name, value in values.items():
-        if getattr(row, name) != value:
+        now = getattr(row, name)
+        if (tuple(now) if isinstance(value, tuple) else now) != value:
             setattr(row, name, value)
 
 
 @dataclass
 class Desk:
-    """One face's performance, open for an edit; `beats` are up to date with what was done by hand.
+    """One face's performance, open for an edit; `beats` are up to date with what was done by hand, and `read` is what
+    stood in the rows of the list then.
 
     `owner` (the object with the face's settings) and `scene` are IDs, which say so (ReferenceError) when they are gone.
     What is in them is looked up each time: it may move or go between two steps.
@@ -122,13 +135,15 @@ class Desk:
     beats: Beats
     brief: Brief
     dragged: Mapping[tuple[float, float], float] = field(default_factory=dict)
+    read: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     note: str = ""
 
     @classmethod
     def of(cls, target: Target, face: Any, scene: Any) -> Desk:
         """A face as it was last written. Raises FacescriptError if the file was tampered with."""
         brief = jsonl.brief_from_dict(jsonl.parse_object(face.performed or "{}"))
-        return cls(target, face.id_data, scene, timeline.scene_fps(scene), beats_of(face), brief)
+        fps = timeline.scene_fps(scene)
+        return cls(target, face.id_data, scene, fps, beats_of(face), brief, read=_typed(face))
 
     @property
     def face(self) -> Any:
@@ -191,16 +206,17 @@ class Desk:
         """`keep`, in small steps."""
         gone = {row.key for row in self.face.beats} - {beat.key for beat in beats}
         yield from markers.remove(self.scene, self.face.beats, gone)
-        yield from _keep_beats(self.owner, beats, self.fps)
+        yield from _keep_beats(self.owner, beats, self.fps, self.read)
         self.face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
         if self.face.show_markers:
             yield from markers.place(self.scene, lambda: self.face.beats)
+        markers.remember(self.scene)
         if select is not None:
             numbers = [beat.key for beat in beats]
             if select in numbers:
                 with session().quiet():
                     self.face.active_beat = numbers.index(select)
-        self.beats, self.dragged = beats, {}
+        self.beats, self.dragged, self.read = beats, {}, _typed(self.face)
 
     def shown_steps(self, beats: Beats) -> Steps[Performance]:
         """`shown`, in small steps."""
@@ -292,6 +308,7 @@ def _by_hand_steps(desk: Desk) -> Steps[bool]:
     before = tuple(replace(b, text=named[b.key]) if b.key in named else b for b in before)
     pulled, shaped = yield from _asked(desk, marked, dragged, poses)
     if not (dragged or poses or named or pulled or shaped or released):
+        markers.remember(desk.scene)
         return False
     desk.beats = beat_list.moved(before, dragged)
     desk.dragged = hand_edits.drags(edits.moves, spans)

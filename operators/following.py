@@ -93,6 +93,10 @@ class Follower:
                 held = Held(found.target, scene)
                 session().following = Slices(self._following(held), held.sight)
         except FacescriptError as error:
+            if error.code == "target_gone":
+                # A bone or an object was renamed or removed: the face is found anew at the next look.
+                faces.forget()
+                return
             session().fail(error)
             redraw()
 

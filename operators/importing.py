@@ -219,6 +219,8 @@ class FACESCRIPT_OT_import_performance(FaceFile, bpy.types.Operator, ImportHelpe
 
     def run(self, context: bpy.types.Context, path: Path) -> None:
         """Read the file and write what it holds."""
+        # What is half followed would be finished over it.
+        session().settle()
         target, face = faces.active_face(context)
         face.check_editable()
         start = self.start_frame if self.properties.is_property_set("start_frame") else face.start_frame

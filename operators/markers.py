@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from ..rig_mapping.steps import Steps, pause
+from .session import session
 
 # Beats whose markers are placed in one step.
 _ROWS = 25
@@ -38,7 +39,7 @@ def place(scene: bpy.types.Scene, beats: Callable[[], Any]) -> Steps[None]:
     taken = _of_others(_scenes(scene, rows), rows)
     while done < len(rows):
         # Looking each one up by its name would walk all of them.
-        known = [{marker.name: marker for marker in place.timeline_markers} for place in _scenes(scene, rows)]
+        known = [_by_name(place) for place in _scenes(scene, rows)]
         for number in range(done, min(done + _ROWS, len(rows))):
             if rows[number].marker in taken:
                 rows[number].marker = ""
@@ -62,8 +63,21 @@ def _of_others(scenes: Iterable[Any], beats: Any) -> set[str]:
     return {beat.marker for obj in objects for beat in obj.facescript.beats if beat.marker}
 
 
-def _place(scene: bpy.types.Scene, beat: Any, known: list[dict[str, Any]], taken: Collection[str]) -> None:
-    found = [names.pop(beat.marker, None) if beat.marker else None for names in known]
+def _by_name(scene: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for marker in scene.timeline_markers:
+        found.setdefault(marker.name, []).append(marker)
+    return found
+
+
+def _taken_out(known: dict[str, list[Any]], beat: Any) -> Any:
+    """A beat's marker, which is in `known` no more; of copies the nearest, or None if it has none."""
+    found = known.pop(beat.marker, []) if beat.marker else []
+    return min(found, key=lambda marker: abs(marker.frame - beat.frame), default=None)
+
+
+def _place(scene: bpy.types.Scene, beat: Any, known: list[dict[str, list[Any]]], taken: Collection[str]) -> None:
+    found = [_taken_out(names, beat) for names in known]
     if found[0] is None:
         found[0] = scene.timeline_markers.new("", frame=beat.frame)
     there = [(names, marker) for names, marker in zip(known, found, strict=True) if marker is not None]
@@ -71,7 +85,7 @@ def _place(scene: bpy.types.Scene, beat: Any, known: list[dict[str, Any]], taken
     if not (beat.marker and _names(beat.marker, wanted)):
         beat.marker = _free(wanted, {name for names in known for name in names} | set(taken))
     for names, marker in there:
-        names[beat.marker] = marker
+        names[beat.marker] = [marker]
         if marker.frame != beat.frame:
             marker.frame = beat.frame
         if marker.name != beat.marker:
@@ -81,22 +95,26 @@ def _place(scene: bpy.types.Scene, beat: Any, known: list[dict[str, Any]], taken
 def remove(scene: bpy.types.Scene, beats: Any, keys: Collection[int] | None = None) -> Steps[None]:
     """Remove the markers of `beats` (a list of `FACESCRIPT_PG_beat`), or of those with some numbers, from the scene and
     from the face's other ones, in one step."""
-    names = [beat.marker for beat in beats if beat.marker and (keys is None or beat.key in keys)]
+    gone = [beat for beat in beats if keys is None or beat.key in keys]
     for place in _scenes(scene, beats):
-        known = {marker.name: marker for marker in place.timeline_markers}
-        for name in names:
-            if (marker := known.pop(name, None)) is not None:
+        known = _by_name(place)
+        for marker in [_taken_out(known, beat) for beat in gone]:
+            if marker is not None:
                 place.timeline_markers.remove(marker)
     yield from pause()
 
 
 def find(scene: bpy.types.Scene, beats: Any) -> Mapping[int, Found]:
-    """The markers of `beats` (`FACESCRIPT_PG_beat`) by their numbers; a beat whose marker is gone is left out."""
+    """The markers of `beats` (`FACESCRIPT_PG_beat`) by their numbers; a beat whose marker is gone is left out.
+
+    A marker with a new name in the place of one that is gone is that one; one that was there before is somebody's own.
+    """
+    before = session().marker_names.get(scene.session_uid)
     by_name: dict[str, list[int]] = {}
-    by_frame: dict[int, str] = {}
+    by_frame: dict[int, list[str]] = {}
     for marker in scene.timeline_markers:
         by_name.setdefault(marker.name, []).append(marker.frame)
-        by_frame.setdefault(marker.frame, marker.name)
+        by_frame.setdefault(marker.frame, []).append(marker.name)
     ours = {beat.marker for beat in beats if beat.marker} | _of_others([scene], beats)
     found = {}
     for beat in beats:
@@ -104,9 +122,16 @@ def find(scene: bpy.types.Scene, beats: Any) -> Mapping[int, Found]:
         if frames:
             # Of copies, the nearest: the copy is the one that was taken away.
             found[beat.key] = Found(min(frames, key=lambda frame: abs(frame - beat.frame)))
-        elif beat.marker and (other := by_frame.get(beat.frame)) and other not in ours:
-            found[beat.key] = Found(beat.frame, other)
+        elif beat.marker and before is not None:
+            new = [name for name in by_frame.get(beat.frame, ()) if name not in ours and name not in before]
+            if new:
+                found[beat.key] = Found(beat.frame, new[0])
     return found
+
+
+def remember(scene: bpy.types.Scene) -> None:
+    """Note which markers there are, now that the list agrees with them: `find` tells by it which are new."""
+    session().marker_names[scene.session_uid] = frozenset(marker.name for marker in scene.timeline_markers)
 
 
 def _short(text: str) -> str:

@@ -44,7 +44,7 @@ def remap_steps(desk: Desk, follow_steps: Callable[[Desk], Steps[bool]]) -> Step
     if before is not None:
         old = replace(desk, target=before)
         yield from follow_steps(old)
-        desk.beats, desk.dragged = old.beats, old.dragged
+        desk.beats, desk.dragged, desk.read = old.beats, old.dragged, old.read
     mine = [beat for beat in desk.beats if beat.by_hand]
     # What the animator keyed elsewhere was no part of a beat before it was mapped.
     others = _places(desk.target) - _places(before) if before is not None else frozenset()

@@ -96,6 +96,8 @@ class Session:
         self._quiet = 0
         self._writing: Slices[None] | None = None
         self.following: Slices[None] | None = None
+        # The names of each scene's markers when its list and they last agreed, by the scene's session number.
+        self.marker_names: dict[int, frozenset[str]] = {}
         self._used = 0.0
         self._closing: list[threading.Thread] = []
         # Has a face that is only looked at stand as it does by itself.

@@ -102,6 +102,14 @@ def place_of(action: Any) -> Place:
     return Place(action, action.slots[0] if SLOTTED and len(action.slots) else None)
 
 
+def keyed_by_others(place: Place) -> bool:
+    """Whether other slots of the place's action have F-curves."""
+    if place.slot is None:
+        return False
+    others = [slot for slot in place.action.slots if slot.handle != place.slot.handle]
+    return any(next(fcurves(Place(place.action, slot)), None) is not None for slot in others)
+
+
 def remove_slot(place: Place) -> None:
     """Remove the place's slot with all its F-curves from its action, where there are slots."""
     if place.slot is not None:

@@ -43,21 +43,25 @@ class Journal:
             found = api.find_place(datablock)
             assert found is not None
             return found, False, False
-        actions = set(bpy.data.actions)
+        made: list[Any] = []
 
         def undo() -> None:
             place = api.find_place(datablock)
             if had_action and place is not None:
                 api.remove_slot(place)
             elif not had_action and datablock.animation_data is not None:
-                datablock.animation_data.action = None
-                for action in set(bpy.data.actions) - actions:
+                action = made[0] if made else datablock.animation_data.action
+                if action is not None and datablock.animation_data.action == action:
+                    datablock.animation_data.action = None
+                if action is not None and not action.users:
                     bpy.data.actions.remove(action)
-            if animation is None:
+            if animation is None and (datablock.animation_data is None or datablock.animation_data.action is None):
                 datablock.animation_data_clear()
 
         self._undo.append(undo)
-        return api.make_place(datablock, name), not had_action, True
+        place = api.make_place(datablock, name)
+        made.append(place.action)
+        return place, not had_action, True
 
     def rename(self, action: Any, name: str) -> None:
         """Give an action another name; Blender may make it unique."""

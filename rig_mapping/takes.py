@@ -41,8 +41,8 @@ class Store:
 def exchange(target: Target, name: str, stores: Iterable[Store] = ()) -> list[Store]:
     """Put the keys that the face shows away, as those of a take of this name, and show those of `stores` instead.
 
-    The actions of `stores` are gone then. All or nothing. Raises FacescriptError (`target_gone`, `linked_action`,
-    `tweak_mode`, `baked_curve`).
+    The actions of `stores` are gone then, as `discard` has it. All or nothing. Raises FacescriptError (`target_gone`,
+    `linked_action`, `tweak_mode`, `baked_curve`).
     """
     waiting = {store.datablock: store for store in stores}
     blocks = _blocks(target, waiting)
@@ -56,8 +56,7 @@ def exchange(target: Target, name: str, stores: Iterable[Store] = ()) -> list[St
     for block in blocks:
         timeline.drop_empty(block, before[block])
         block.update_tag()
-    for store in waiting.values():
-        bpy.data.actions.remove(store.action)
+    discard(waiting.values())
     return [store for store in away if store is not None]
 
 
@@ -207,9 +206,16 @@ def span_of(stores: Iterable[Store]) -> tuple[float, float] | None:
 
 
 def discard(stores: Iterable[Store]) -> None:
-    """Remove the keys of a take that waits."""
+    """Remove the keys of a take that waits, with their actions, unless something else is keyed there by now."""
     for store in stores:
-        bpy.data.actions.remove(store.action)
+        place = api.place_of(store.action)
+        if not api.keyed_by_others(place):
+            bpy.data.actions.remove(store.action)
+            continue
+        api.remove_slot(place)
+        for name in (_NAMES, records.PROPERTY):
+            if name in store.action:
+                del store.action[name]
 
 
 def duplicated(stores: Iterable[Store], name: str) -> list[Store]:

@@ -303,6 +303,10 @@ def drop_empty(datablock: Any, record: SlotRecord) -> None:
     action = place.action
     if record.made_slot and not record.made_action:
         api.remove_slot(place)
+    elif record.made_action and api.keyed_by_others(place):
+        # The animator keyed something else in it.
+        datablock.animation_data.action = None
+        api.remove_slot(place)
     elif record.made_action and action.users - int(action.use_fake_user) <= 1:
         datablock.animation_data.action = None
         bpy.data.actions.remove(action)

@@ -27,6 +27,9 @@ class Hub:
         # Seconds between two pieces of 64 KiB.
         self.pace = 0.0
         self.gated = False
+        # Commits that there were; whether every token is refused.
+        self.gone: set[str] = set()
+        self.refuses_tokens = False
         self.asked: list[tuple[str, str]] = []
         self.address = ""
 
@@ -54,7 +57,11 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.hub
         path = self.path.partition("?")[0]
         hub.asked.append((path, self.headers.get("Range", "")))
-        if hub.gated:
+        if hub.refuses_tokens and "Authorization" in self.headers:
+            self._answer(401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"})
+        elif any(commit in path for commit in hub.gone):
+            self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
+        elif hub.gated:
             self._answer(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Agree first"})
         elif found := re.fullmatch(rf"/api/models/{NAME}(?:/revision/([0-9a-f]{{40}}))?", path):
             self._answer(200, json.dumps(hub.listing(found[1] or hub.commit)).encode())

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 _PRODUCTS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -68,12 +69,22 @@ def save(path: Path, step: int, optimizer: Any, learning: Weights, average: Weig
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file({key: value.contiguous() for key, value in flat.items()}, partial, metadata={"step": json.dumps(step)})
+    on_disk(partial)
     partial.replace(path)
 
 
+def on_disk(path: Path) -> None:
+    """Wait until a file is on the disk: a name may get there before what is in it, and the power may fail between."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
 def resume(path: Path, optimizer: Any, learning: Weights, average: Weights) -> int:
-    """Load what `save` wrote; the step to go on from, 0 if there is nothing."""
-    if not path.is_file():
+    """Load what `save` wrote; the step to go on from, 0 if there is nothing, or nothing that can be read."""
+    step = saved_step(path)
+    if not step:
+        if path.is_file():
+            print(f"{path} cannot be read: this part of the training begins anew.", flush=True)
         return 0
     flat = load_file(path)
     with torch.no_grad():
@@ -87,12 +98,14 @@ def resume(path: Path, optimizer: Any, learning: Weights, average: Weights) -> i
             _, number, name = key.split(":")
             state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return saved_step(path)
+    return step
 
 
 def saved_step(path: Path) -> int:
-    """After how many steps a state was saved; 0 if there is none."""
-    if not path.is_file():
+    """After how many steps a state was saved; 0 if there is none, or none that can be read."""
+    try:
+        with safe_open(path, "pt") as stream:
+            return int(json.loads((stream.metadata() or {})["step"]))
+    # Cut short, as a full disk leaves it, or no state.
+    except (OSError, SafetensorError, ValueError, KeyError):
         return 0
-    with safe_open(path, "pt") as stream:
-        return int(json.loads(stream.metadata()["step"]))

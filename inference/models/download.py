@@ -13,7 +13,7 @@ from ..client import START
 from ..setup.child_process import Cancelled, ChildProcess, never
 from ..setup.runtime import Runtime, child_environment
 from ..setup.setting_up import SetupEvent
-from .library import downloads, folder_name
+from .library import downloads, folder_name, is_whole
 
 _GO_ON = "Press Download to go on where it stopped."
 
@@ -23,7 +23,8 @@ def download(runtime: Runtime, name: str, cancelled: Cancelled = never) -> Itera
 
     In the form of a set-up; the message of the last event, `done`, is the model's folder.
     A generator: it works while it is iterated. Raises FacescriptError: `bad_name`, `no_runtime`, `cancelled`, and what
-    the process says (`no_model`, `gated`, `bad_model`, `no_network`, `no_disk`, `bad_hash`, `busy`).
+    the process says (`no_model`, `gated`, `bad_token`, `bad_model`, `no_network`, `no_disk`, `bad_hash`, `busy`,
+    `not_ours`, `in_use`).
     """
     own = downloads(runtime)
     folder = own / folder_name(name)
@@ -49,7 +50,7 @@ def download(runtime: Runtime, name: str, cancelled: Cancelled = never) -> Itera
             if error.code != "cancelled":
                 raise
             raise FacescriptError("cancelled", "The download was stopped.", _GO_ON) from error
-    if child.status or not folder.is_dir():
+    if child.status or not is_whole(folder):
         raise FacescriptError("download_failed", f"The download of {name} failed: {last}", _GO_ON)
     yield SetupEvent("done", 1.0, str(folder))
 

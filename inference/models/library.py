@@ -22,6 +22,8 @@ PARTIAL = ".partial"
 # OWNER/NAME, as the hub allows it.
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
+# Of a model, and of an adapter.
+_CONFIGURATIONS = ("config.json", "adapter_config.json")
 # Folders that are looked at in one folder, and how much of a model card.
 _MOST, _CARD = 500, 64 << 10
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.S | re.M)
@@ -68,19 +70,51 @@ def find(own: Path, folders: Sequence[Path]) -> list[Model]:
     return sorted(found.values(), key=lambda model: (model.name.lower(), str(model.folder)))
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a download is there with all of its files: a removal takes its configuration away first, and its record
+    last."""
+    configured = any((folder / name).is_file() for name in _CONFIGURATIONS)
+    return configured and (folder / RECORD).is_file()
+
+
 def remove(model: Path, own: Path) -> None:
     """Delete a model that Facescript has downloaded into `own`. Raises FacescriptError: `not_ours` for any other
-    folder, `in_use` if files of it may not be removed."""
+    folder, `in_use` if files of it may not be removed; the model is then as it was, or may be removed later."""
     if model.parent != own or model.is_symlink() or not (model / RECORD).is_file():
         what = f"{model} was not downloaded by Facescript."
         raise FacescriptError("not_ours", what, "Remove it with the program that put it there.")
-    # First of all what makes it a model: half a model is never offered.
-    with suppress(OSError):
-        (model / "config.json").unlink()
-    shutil.rmtree(model, ignore_errors=True)
-    if model.exists():
+    aside = [(model / name, model / f"{name}{PARTIAL}") for name in _CONFIGURATIONS if (model / name).is_file()]
+    try:
+        # First of all what makes it a model: half a model is never offered.
+        for config, away in aside:
+            config.rename(away)
+        for path in sorted(model.iterdir(), key=_place):
+            _delete(path)
+            # Nothing can be put back any more.
+            aside = []
+    except OSError as error:
+        for config, away in aside:
+            with suppress(OSError):
+                away.rename(config)
         what = f"Some files in {model} cannot be removed: a worker uses them."
-        raise FacescriptError("in_use", what, "Close every Blender that uses the model, then remove it again.")
+        hint = "Close every Blender that uses the model, then remove it again."
+        raise FacescriptError("in_use", what, hint) from error
+    # Windows keeps a folder that is open in another window; an empty one is no model.
+    with suppress(OSError):
+        model.rmdir()
+
+
+def _place(path: Path) -> tuple[bool, bool, str]:
+    """When a file is removed: first weights, which a worker holds open, and last the record, which lets it be removed
+    later where another stays."""
+    return path.name == RECORD, path.suffix != ".safetensors", path.name
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def cache() -> Path:

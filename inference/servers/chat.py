@@ -9,7 +9,9 @@ in one piece is read as well. Of the envelope only what is needed is looked at.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +26,13 @@ MAX_MODELS = 500
 _MAX_NAME = 200
 # In an envelope: a list of models has some ten each.
 _MAX_VALUES = 50_000
-# Servers that do not know a form of asking for a JSON schema say so in one of these ways.
-_NO_SCHEMA = ("(400)", "(422)", "(500)", "(501)")
-_END = b"data: [DONE]"
+# Servers that do not know a form of asking for a JSON schema say so in one of these ways; the last of them may as well
+# be trouble that passes.
+_NO_SCHEMA = ("(400)", "(422)", "(501)", "(500)")
+# On a line of its own: the same words in a model's answer come after a quotation mark.
+_END = b"\ndata: [DONE]"
+# https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class ChatServer:
         self._model = options.model.strip()[:_MAX_NAME]
         # Which of the forms of asking for a schema is taken, as far as is known.
         self._form = 0
+        # Whether the last answer came only in a lower form, and that may have been for trouble that passes.
+        self._doubted = False
         self.streamed = False
 
     @property
@@ -95,8 +103,13 @@ class ChatServer:
     def complete(self, messages: list[dict[str, str]], wanted: Wanted, check: Check) -> str:
         """What the model answers to a conversation; "" if it says nothing. Raises what `choose` and `send` raise.
 
-        A server that refuses the JSON schema is asked in another form and at last without, and from then on so.
+        A server that refuses the JSON schema is asked in another form and at last without, and from then on so: after
+        a 500, which may be trouble that passes, only if the next answer meets it too.
         """
+        return self._answer(messages, wanted, check)[0]
+
+    def _answer(self, messages: list[dict[str, str]], wanted: Wanted, check: Check) -> tuple[str, int]:
+        """As `complete`, and which of the forms was taken."""
         request: dict[str, Any] = {
             "model": self.choose(check),
             "messages": messages,
@@ -107,16 +120,21 @@ class ChatServer:
             "stream": True,
         }
         forms = _forms(wanted)
-        for number in range(self._form, len(forms)):
+        begun, doubted, sure = self._form, self._doubted, True
+        for number in range(begun, len(forms)):
             try:
                 text = self._text(request | forms[number], check)
             except FacescriptError as error:
                 refused = error.code == "server_refused" and any(status in error.message for status in _NO_SCHEMA)
                 if not refused or number == len(forms) - 1:
                     raise
+                sure = sure and _NO_SCHEMA[-1] not in error.message
             else:
-                self._form = number
-                return text
+                # Answers may be waited for side by side: trouble that all of them meet at once counts once.
+                if sure or doubted:
+                    self._form = max(self._form, number)
+                self._doubted = number > begun and self._form < number
+                return text, number
         raise AssertionError
 
     def test(self, check: Check) -> Abilities:
@@ -135,11 +153,9 @@ class ChatServer:
         number = {"type": "number", "enum": [0.5]}
         schema = {"type": "object", "properties": {"JawOpen": number}, "required": ["JawOpen"]}
         wanted = Wanted("test", schema | {"additionalProperties": False}, 40)
-        said = self.complete([{"role": "user", "content": "Say hello."}], wanted, check)
+        said, form = self._answer([{"role": "user", "content": "Say hello."}], wanted, check)
         try:
-            keeps = "response_format" in _forms(wanted)[self._form] and parse_object(said, _MAX_VALUES) == {
-                "JawOpen": 0.5
-            }
+            keeps = "response_format" in _forms(wanted)[form] and parse_object(said, _MAX_VALUES) == {"JawOpen": 0.5}
         except FacescriptError:
             keeps = False
         return Abilities(names, self._model, keeps, self.streamed)
@@ -148,20 +164,45 @@ class ChatServer:
         body = json.dumps(request, allow_nan=False).encode()
         reply = self._exchange.send("POST", "/chat/completions", body, check, _END)
         self.streamed = reply.kind == "text/event-stream"
-        return self._from_stream(reply) if self.streamed else _said(self._object(reply), "message", self, reply)
+        if self.streamed:
+            return self._from_stream(reply)
+        found = self._object(reply)
+        if not isinstance(found.get("choices"), list):
+            raise self._other_form(reply)
+        return _said(found, "message")
 
     def _from_stream(self, reply: Reply) -> str:
+        found = [row for data in self._events(reply) for row in self._rows(data, reply)]
+        # Some have none, such as what tells how many tokens were used.
+        chosen = [row for row in found if row.get("choices") is not None]
+        if (found and not chosen) or not all(isinstance(row["choices"], list) for row in chosen):
+            raise self._other_form(reply)
+        return "".join(_said(row, "delta") for row in chosen)
+
+    def _events(self, reply: Reply) -> Iterator[list[str]]:
+        """The lines of data of each event."""
         try:
-            lines = reply.body.decode("utf-8").split("\n")
+            text = reply.body.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise self._other_form(reply) from None
-        said: list[str] = []
-        for line in lines:
-            name, _, data = line.partition(":")
-            if name != "data" or data.strip() in ("", "[DONE]"):
-                continue
-            said.append(_said(self._parsed(data.strip(), reply), "delta", self, reply))
-        return "".join(said)
+        data: list[str] = []
+        for line in (*_LINE_END.split(text), ""):
+            name, _, value = line.partition(":")
+            if name == "data" and value.strip() not in ("", "[DONE]"):
+                data.append(value.strip())
+            if not line and data:
+                yield data
+                data = []
+
+    def _rows(self, data: list[str], reply: Reply) -> list[dict[str, object]]:
+        """What an event says: one object over all of its lines, or, of servers that leave out the empty lines between
+        events, one a line."""
+        if len(data) > 1:
+            whole = "\n".join(data)
+            with suppress(FacescriptError):
+                parse_object(whole, _MAX_VALUES)
+                data = [whole]
+        return [self._parsed(line, reply) for line in data]
 
     def _object(self, reply: Reply) -> dict[str, object]:
         return self._parsed(reply.body, reply)
@@ -171,7 +212,8 @@ class ChatServer:
             found = parse_object(text, _MAX_VALUES)
         except FacescriptError:
             raise self._other_form(reply) from None
-        if found.get("error"):
+        # vLLM has said the latter.
+        if found.get("error") or found.get("object") == "error":
             what = f"{self.host} could not finish its answer."
             raise FacescriptError("server_answer", what, "Try again; the server's log says more.")
         return found
@@ -193,14 +235,19 @@ def _forms(wanted: Wanted) -> list[dict[str, Any]]:
     ]
 
 
-def _said(found: Mapping[str, object], part: str, server: ChatServer, reply: Reply) -> str:
-    """The text of the first choice; "" where there is none."""
-    choices = found.get("choices")
-    if not isinstance(choices, list):
-        raise server._other_form(reply)
-    for choice in choices[:1]:
+def _said(found: Mapping[str, Any], part: str) -> str:
+    """The text of the first of the choices, which may come in parts; "" where there is none."""
+    for choice in found["choices"][:1]:
         message = choice.get(part) if isinstance(choice, dict) else None
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, str):
             return content
+        if isinstance(content, list):
+            return "".join(map(_part, content))
     return ""
+
+
+def _part(found: object) -> str:
+    """The text of a part of an answer; "" of others, such as thoughts."""
+    text = found.get("text") if isinstance(found, dict) and found.get("type", "text") == "text" else None
+    return text if isinstance(text, str) else ""

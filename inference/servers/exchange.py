@@ -57,6 +57,11 @@ class Reply:
     body: bytes
 
 
+def is_busy(error: FacescriptError) -> bool:
+    """Whether an error says that a server has no time now: it is loading or restarted, or has too many requests."""
+    return error.code == "server_refused" and error.message.endswith(tuple(f"({status})." for status in _PASSING))
+
+
 class Passing(Exception):
     """A failure that another try may not meet."""
 

@@ -9,6 +9,8 @@ import re
 import socket
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -17,6 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 
 from ...performance import FacescriptError
+from ...performance.parsing import parse_object
 from .. import broken_pipes
 from .addresses import Address
 from .exchange import GLANCE, TELLING, Limits, Passing, Reply
@@ -25,6 +28,7 @@ from .exchange import GLANCE, TELLING, Limits, Passing, Reply
 _PIECE = 4096
 # Where a user's or a company's own certificates are named; requests' and OpenSSL's words for it.
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_EVENTS = "text/event-stream"
 
 
 class Call:
@@ -73,7 +77,7 @@ class Call:
             requests.Request(method, url, headers, data=body or None).prepare(),
             stream=True,
             timeout=(self._limits.connect, self._limits.silence),
-            verify=next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), True),
+            verify=_certificates(url.startswith("https:")),
             proxies={} if self._address.is_local else requests.utils.get_environ_proxies(url),
         )
         with response:
@@ -83,12 +87,12 @@ class Call:
             return Reply(
                 status,
                 kind,
-                _number(found.get("Retry-After", "")),
+                _seconds(found.get("Retry-After", ""), found.get("Date", "")),
                 found.get("Location", ""),
-                self._read(response) if wanted else b"",
+                self._read(response, kind) if wanted else b"",
             )
 
-    def _read(self, response: requests.Response) -> bytes:
+    def _read(self, response: requests.Response, kind: str) -> bytes:
         """The bytes of an answer. Raises FacescriptError (`server_answer`) for what is too large, or packed."""
         host = self._address.host
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
@@ -105,6 +109,9 @@ class Call:
         # The urllib3 of Blender 4.2 takes an answer that is cut off for a whole one.
         if len(body) < _number(response.headers.get("Content-Length", "")):
             raise HTTPError
+        # Where no length is said, nor pieces counted, nothing else tells it.
+        if kind == _EVENTS and _is_cut(bytes(body)):
+            raise HTTPError
         return bytes(body)
 
     def _failure(self, error: Exception) -> Exception:
@@ -112,6 +119,8 @@ class Call:
         host = self._address.host
         if isinstance(error, FacescriptError):
             return error
+        if isinstance(error, (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL)):
+            return _bad_proxy(host, error)
         if isinstance(error, (requests.exceptions.SSLError, OSError)) and "certificate" in str(error).lower():
             what = f"The certificate of {host} is not trusted."
             return FacescriptError("server_unreachable", what, "Name your own one in REQUESTS_CA_BUNDLE.")
@@ -140,8 +149,63 @@ def _never_connected(error: Exception) -> bool:
     )
 
 
+def _bad_proxy(host: str, error: Exception) -> FacescriptError:
+    """What to tell of a proxy that cannot be used as it is written; the address itself has been read before."""
+    hint = "Set HTTPS_PROXY and HTTP_PROXY to http://HOST:PORT, and take ALL_PROXY away, before Blender starts."
+    # The only kind that requests has no adapter for.
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        what = f"The proxy to {host} speaks SOCKS, which this Python cannot: it lacks the package PySocks."
+        return FacescriptError("server_unreachable", what, hint)
+    what = f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names a proxy to {host} that cannot be read."
+    return FacescriptError("server_unreachable", what, hint)
+
+
+def _certificates(needed: bool) -> str | bool:
+    """The file or folder of certificates that the environment names; True for those that come with the package.
+
+    Raises FacescriptError (`server_unreachable`) for one that is `needed` and not there.
+    """
+    name = next((name for name in _CERTIFICATES if os.environ.get(name)), "")
+    if not name:
+        return True
+    if needed and not os.path.exists(os.environ[name]):
+        what = f"{name} names {os.environ[name]!r}, which is not there."
+        hint = "Set it to the file of your network's certificate, or take it away, before Blender starts."
+        raise FacescriptError("server_unreachable", what, hint)
+    return os.environ[name]
+
+
+def _is_cut(body: bytes) -> bool:
+    """Whether a stream of events ends within a line of data; one that is whole may lack its end."""
+    last = re.split(rb"[\r\n]", body)[-1]
+    data = last.removeprefix(b"data:").strip()
+    if not last or not b"data:".startswith(last[:5]) or data == b"[DONE]":
+        return False
+    try:
+        parse_object(data)
+    except FacescriptError:
+        return True
+    return False
+
+
+def _seconds(text: str, now: str) -> float:
+    """Retry-After's seconds, which may be said as a date (RFC 9110, 10.2.3); nonsense and what has been are 0.
+
+    `now` is the answer's own date: the server's clock may be another than ours.
+    """
+    until, begin = _date(text), _date(now) or datetime.now(UTC)
+    return max(0.0, (until - begin).total_seconds()) if until else float(_number(text))
+
+
+def _date(text: str) -> datetime | None:
+    with suppress(ValueError, OverflowError):
+        found = parsedate_to_datetime(text)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return None
+
+
 def _number(text: str) -> int:
-    """A header's number, such as Retry-After's seconds; a date or nonsense is 0."""
+    """A header's number, such as Content-Length; nonsense is 0."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else 0
 
 

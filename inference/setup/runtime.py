@@ -41,6 +41,7 @@ MODEL_LOCK = "model.lock"
 PIP_LOCK = "pip.lock"
 # A state file is a few hundred bytes; more is not one of ours.
 _MAX_STATE_BYTES = 1 << 20
+_LOCK = "setup.lock"
 
 StateKind = Literal["missing", "incomplete", "outdated", "ready"]
 Accelerator = Literal["cpu", "cuda"]
@@ -262,8 +263,13 @@ def remove(runtime: Runtime) -> None:
         # Each is tried, also after one that stays.
         if [path for path in trees if not remove_tree(path)]:
             raise _in_use(runtime.folder)
-    (runtime.folder / "setup.lock").unlink(missing_ok=True)
+        # While it is held: nobody else can have it then.
+        with suppress(OSError):
+            (runtime.folder / _LOCK).unlink()
     with suppress(OSError):
+        # Windows removes no file that is open, by whomever.
+        if sys.platform == "win32":
+            (runtime.folder / _LOCK).unlink(missing_ok=True)
         runtime.folder.rmdir()
 
 
@@ -369,16 +375,27 @@ def locked(folder: Path) -> Iterator[int]:
 
     Raises FacescriptError (`busy`) if another set-up holds it.
     """
-    with (folder / "setup.lock").open("a+b") as file:
-        try:
-            _lock(file.fileno())
-        except OSError as error:
-            raise FacescriptError(
-                "busy",
-                "Another set-up is at work in the same folder.",
-                "Wait until it ends; close other Blenders if there is none.",
-            ) from error
-        yield file.fileno()
+    while True:
+        with (folder / _LOCK).open("a+b") as file:
+            try:
+                _lock(file.fileno())
+            except OSError as error:
+                raise FacescriptError(
+                    "busy",
+                    "Another set-up is at work in the same folder.",
+                    "Wait until it ends; close other Blenders if there is none.",
+                ) from error
+            # Whoever held it may have removed it: then others lock a new one.
+            if _is_at(file.fileno(), folder / _LOCK):
+                yield file.fileno()
+                return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 if sys.platform == "win32":

@@ -4,8 +4,9 @@
 Prints JSON lines: `{"event": "progress", "fraction", "message"}`, then `{"event": "done"}` or `{"event": "error",
 "code", "message", "hint"}`. Fetched are weights in safetensors, JSON, the tokenizer's files, the card and the licence,
 and nothing that could be run. The commit is resolved once and kept: a download that goes on later goes on with the same
-files, where it stopped in the middle of one. Each file is held against the hash that the hub names, and the folder gets
-its name when all of them are there.
+files, where it stopped in the middle of one. If the hub has that commit no more, it goes on with the newest one, and
+keeps the files that are the same there. Each file is held against the hash that the hub names, and the folder gets its
+name when all of them are there.
 
 huggingface_hub's own `hf_hub_download` begins a file anew that was not finished (since 1.0), so its parts are used:
 `HfApi.model_info`, `hf_hub_url` and `http_get`, which honour HF_ENDPOINT, HF_TOKEN and proxies.
@@ -21,14 +22,14 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from ...performance import FacescriptError, jsonl
-from ..models.library import PARTIAL, RECORD
+from ..models.library import PARTIAL, RECORD, is_whole, remove
 from ..setup.runtime import locked, read_json, write_json
 from ..setup.watched import end_with
 from .channel import Output
@@ -48,13 +49,15 @@ _BEAT, _SPARE, _BLOCK = 0.5, 256 << 20, 1 << 20
 # would be seen too seldom.
 _CHUNK = 256 << 10
 _LATER = "Press Download to go on where it stopped."
+_LOCK = "setup.lock"
 
 Say = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a model: its name, size, and the digest that the hub names: of its content (`sha256`), or git's."""
+    """A file of a model: its name, size, and the digest that the hub names: of its content (`sha256`), or git's; a
+    mirror may name none, and then the size is all that can be checked."""
 
     name: str
     size: int
@@ -97,16 +100,15 @@ def main(arguments: list[str]) -> int:
 
 
 def fetch(name: str, folder: Path, say: Say) -> None:
-    """Download the model `name` into `folder`, which must not be there, or go on with it. Raises FacescriptError and
-    what huggingface_hub raises."""
-    if folder.exists():
+    """Download the model `name` into `folder`, or go on with it; nothing is asked if all of it is there. Raises
+    FacescriptError and what huggingface_hub raises."""
+    if is_whole(folder):
         return
     partial = folder.with_name(folder.name + PARTIAL)
     partial.mkdir(exist_ok=True)
     with _alone(partial):
-        known = read_json(partial / RECORD) or {}
-        commit = str(known.get("commit", ""))
-        commit, files = listed(name, commit if _COMMIT.fullmatch(commit) else "")
+        _clear(folder)
+        commit, files = _begun(name, partial)
         write_json(partial / RECORD, {"name": name, "commit": commit})
         left = sum(file.size for file in files) - _here(partial, files)
         free = shutil.disk_usage(partial).free
@@ -116,14 +118,48 @@ def fetch(name: str, folder: Path, say: Say) -> None:
         with _progress(name, partial, files, say):
             for file in files:
                 _get(name, commit, file, partial)
-    (partial / "setup.lock").unlink(missing_ok=True)
+    (partial / _LOCK).unlink(missing_ok=True)
     partial.rename(folder)
+
+
+def _clear(folder: Path) -> None:
+    """End a removal that was not done. Raises FacescriptError: `in_use` as it may, `not_ours` for another's folder."""
+    with suppress(OSError):
+        folder.rmdir()
+    if not folder.exists():
+        return
+    if not (folder / RECORD).is_file():
+        what = f"{folder} is in the way: it is no whole model that Facescript downloaded."
+        raise FacescriptError("not_ours", what, "Delete that folder or move it away, then press Download again.")
+    remove(folder, folder.parent)
+
+
+def _begun(name: str, partial: Path) -> tuple[str, list[File]]:
+    """The commit that a download goes on with, and its files: the one that it began with if the hub still has it."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    commit = str((read_json(partial / RECORD) or {}).get("commit", ""))
+    if _COMMIT.fullmatch(commit):
+        with suppress(RevisionNotFoundError):
+            return listed(name, commit)
+    commit, files = listed(name)
+    _drop_others(partial, files)
+    return commit, files
+
+
+def _drop_others(partial: Path, files: Sequence[File]) -> None:
+    """Delete what was fetched at another commit, but for whole files that are the same in `files`."""
+    known = {file.name: file for file in files if file.sha256 or file.blob}
+    for path in partial.iterdir():
+        if path.name != _LOCK and path.is_file() and not (path.name in known and known[path.name].check(path)):
+            path.unlink()
 
 
 def listed(name: str, commit: str = "") -> tuple[str, list[File]]:
     """The commit of a model, its newest if none is given, and those of its files that are fetched.
 
-    Raises FacescriptError (`bad_model`) if there are no weights in safetensors, and what huggingface_hub raises.
+    Raises FacescriptError (`bad_model`) if there are no weights in safetensors or a file's size is not known, and what
+    huggingface_hub raises.
     """
     from huggingface_hub import HfApi
 
@@ -144,10 +180,11 @@ def wanted(name: str) -> bool:
 
 
 def _file(found: Any) -> File:
-    lfs = found.lfs
-    return File(
-        found.rfilename, int(found.size or 0), str(lfs.sha256) if lfs else "", "" if lfs else str(found.blob_id)
-    )
+    if found.size is None:
+        what = f"The hub does not say how large {found.rfilename} is."
+        raise FacescriptError("bad_model", what, "If HF_ENDPOINT names a mirror, take another one, or none.")
+    sha256, blob = (found.lfs.sha256, None) if found.lfs else (None, found.blob_id)
+    return File(found.rfilename, int(found.size), str(sha256 or ""), str(blob or ""))
 
 
 def _get(name: str, commit: str, file: File, folder: Path) -> None:
@@ -228,6 +265,9 @@ def _told(name: str, error: Exception) -> FacescriptError:
         what = f"{name} is only for those who have agreed to its terms."
         hint = "Agree on its page, and set HF_TOKEN in the environment before Blender starts."
         return FacescriptError("gated", what, hint)
+    # First, as the hub's library takes most refusals of a token for a model that is not there.
+    if isinstance(error, HfHubHTTPError) and _is_refused_token(error.response):
+        return _refused_token()
     if isinstance(error, RepositoryNotFoundError):
         what = f"There is no model {name} on the hub, or it is private."
         return FacescriptError("no_model", what, "Check how its name is written: OWNER/NAME.")
@@ -240,6 +280,18 @@ def _told(name: str, error: Exception) -> FacescriptError:
         return FacescriptError("no_disk", f"Cannot write {error.filename}: {error.strerror}.", "Choose another folder.")
     why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return FacescriptError("no_network", f"The download of {name} was cut: {why}.", _LATER)
+
+
+def _is_refused_token(response: Any) -> bool:
+    return getattr(response, "status_code", 0) == 401 and "Authorization" in response.request.headers
+
+
+def _refused_token() -> FacescriptError:
+    if os.environ.get("HF_TOKEN"):
+        hint = "Start Blender with one that is valid, or without it: most models need none."
+        return FacescriptError("bad_token", "The hub does not accept HF_TOKEN (401).", hint)
+    what = "The hub does not accept the token that this machine is logged in with (401)."
+    return FacescriptError("bad_token", what, "Log in again (hf auth login) or out (hf auth logout).")
 
 
 def _gb(size: int) -> str:

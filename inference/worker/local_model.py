@@ -16,7 +16,7 @@ from ...performance import FacescriptError
 from ..footprint import footprint
 from .model_folder import TEMPLATE_BYTES, check_lora, check_model
 from .placement import ROWS, Placement, device_map, placed, this_machine
-from .template_trial import THINKING_OFF, is_bounded
+from .template_trial import THINKING_OFF, template_faults
 
 # "none" is the precision that the weights are stored in.
 Quantization = Literal["nf4", "int8", "bf16", "fp32", "none"]
@@ -31,6 +31,7 @@ _CLOSINGS = {
 # Tokens that hold any of these.
 _TAIL = 16
 
+_OTHER = "Choose another model."
 _CHOOSE = "Choose a folder with config.json, tokenizer.json and *.safetensors files, as Hugging Face models have."
 
 
@@ -106,8 +107,8 @@ class LocalModel:
 
         Thinking is turned off where the form can do so, and what it leaves open for thoughts is closed; `thinking`
         takes the form as it is. Control tokens are the form's alone: those that stand in the messages are read as text.
-        Raises FacescriptError (`bad_model`) for a form that does not end, makes gigabytes, or reaches for what it may
-        not.
+        Raises FacescriptError (`bad_model`) for a form that does not end, makes gigabytes, is no template, or reaches
+        for what it may not.
         """
         found = self._formed(messages, thinking)
         return found if thinking else [*found, *self._closing(found)]
@@ -122,7 +123,7 @@ class LocalModel:
 
     def _formed(self, messages: list[dict[str, str]], thinking: bool) -> list[int]:
         if not self._form_tried:
-            _try_chat_form(self.tokenizer.get_chat_template(), self.folder)
+            _try_chat_form(_chat_form(self.tokenizer, self.folder), self.folder)
             self._form_tried = True
         # A form may raise anything: it is the model's own code, in a sandbox.
         try:
@@ -135,7 +136,7 @@ class LocalModel:
             return self._chat_tokens([first, *rest], thinking)
         except Exception as error:
             what = f"The chat template of the model in {self.folder} cannot be used ({type(error).__name__})."
-            raise FacescriptError("bad_model", what, "Choose another model.") from error
+            raise FacescriptError("bad_model", what, _OTHER) from error
 
     def _chat_tokens(self, messages: list[dict[str, str]], thinking: bool) -> list[int]:
         options = {} if thinking else THINKING_OFF
@@ -188,10 +189,7 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
         raise FacescriptError(
             "bad_model", f"The model in {folder} cannot be loaded: {_first_line(error)}", _CHOOSE
         ) from error
-    if not tokenizer.chat_template:
-        raise FacescriptError(
-            "bad_model", f"The model in {folder} has no chat template.", "Choose a model that follows instructions."
-        )
+    _chat_form(tokenizer, folder)
     if told["missing_keys"]:
         # transformers would make up what is missing.
         what = f"The model in {folder} lacks weights, such as {min(told['missing_keys'])[:80]}."
@@ -208,11 +206,27 @@ def _where(folder: Path, quantization: Quantization, place: Placement) -> dict[s
     return {"device_map": "auto" if torch.cuda.is_available() else {"": _cpu_or_mps(quantization)}}
 
 
+def _chat_form(tokenizer: Any, folder: Path) -> str:
+    """The template of plain conversations. Raises FacescriptError (`bad_model`) where there is none."""
+    if not tokenizer.chat_template:
+        what = f"The model in {folder} has no chat template."
+        raise FacescriptError("bad_model", what, "Choose a model that follows instructions.")
+    try:
+        form = tokenizer.get_chat_template()
+    # Of several, each with a name, none is the default.
+    except ValueError:
+        form = None
+    if not isinstance(form, str):
+        what = f"The model in {folder} has chat templates for other purposes, and none for plain conversations."
+        raise FacescriptError("bad_model", what, _OTHER)
+    return form
+
+
 def _try_chat_form(form: str, folder: Path) -> None:
     turns = [{"role": role, "content": "x"} for role in ("system", "user", "assistant", "user")]
-    if len(form) > TEMPLATE_BYTES or not is_bounded(form, [turns, turns[1:]]):
-        what = f"The chat template of the model in {folder} takes too long, or makes too much text."
-        raise FacescriptError("bad_model", what, "Choose another model.")
+    wrong = template_faults(form, [turns, turns[1:]]) if len(form) <= TEMPLATE_BYTES else "is too long"
+    if wrong:
+        raise FacescriptError("bad_model", f"The chat template of the model in {folder} {wrong}.", _OTHER)
 
 
 def _quantization_arguments(quantization: Quantization, offloads: bool) -> dict[str, Any]:
@@ -244,13 +258,36 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, adapter, local_files_only=True).eval()
+        adapted = PeftModel.from_pretrained(model, adapter, local_files_only=True).eval()
+        wrong = _unmatched(adapted, adapter)
+    # Whatever is wrong with a user's file: peft and torch raise nearly everything.
     except Exception as error:
-        raise FacescriptError(
-            "bad_adapter",
-            f"The adapter in {adapter} does not fit the model: {_first_line(error)}",
-            "Check its base model.",
-        ) from error
+        raise _misfit(adapter, _first_line(error)) from error
+    if wrong:
+        raise _misfit(adapter, wrong)
+    return adapted
+
+
+def _unmatched(adapted: Any, adapter: Path) -> str:
+    """What of a LoRA's file has no place in the model, or which place has nothing in the file; "" if all is matched.
+
+    peft leaves the former out and fills the latter with zeros, in silence. Only its own loading knows how names in
+    files become names in models (experts in one tensor, older files), so what that leaves over is asked for.
+    """
+    from peft import set_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    told = set_peft_model_state_dict(adapted, load_peft_weights(str(adapter), device="cpu"))
+    if told.unexpected_keys:
+        return f"the model has no place for its {min(told.unexpected_keys)[:160]}."
+    # The base's own weights are missing in any adapter.
+    missing = [name for name in told.missing_keys if "lora_" in name]
+    return f"it has nothing for the model's {min(missing)[:160]}." if missing else ""
+
+
+def _misfit(adapter: Path, why: str) -> FacescriptError:
+    what = f"The adapter in {adapter} does not fit the model: {why}"
+    return FacescriptError("bad_adapter", what, "Choose the model that the adapter was trained for.")
 
 
 def _first_line(error: BaseException) -> str:

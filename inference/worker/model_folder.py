@@ -11,7 +11,7 @@ cache, which is made of such links.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ _LORA_FIELDS = (
     *("trainable_token_indices", "auto_mapping"),
 )
 # A pattern of names, or a list of them.
-_LORA_TEXT, _LORA_RANK = 20_000, 4_096
+_LORA_TEXT = 20_000
+LORA_RANK = 4_096
 
 
 def check_model(folder: Path) -> None:
@@ -72,9 +73,9 @@ def check_model(folder: Path) -> None:
 
     Raises FacescriptError (`no_model`, `bad_model`) that says what is wrong.
     """
-    if not folder.is_dir():
+    if not _is(folder.is_dir):
         raise FacescriptError("no_model", f"There is no model folder {folder}.", _CHOOSE)
-    if (folder / "adapter_config.json").exists():
+    if _there(folder / "adapter_config.json"):
         what = f"{folder} holds an adapter (adapter_config.json), or a model with one."
         raise FacescriptError("bad_model", what, "Choose the model's own folder, and the adapter's as Adapter Folder.")
     for name in (*_NEEDED, *(name for name in _MORE if _there(folder / name))):
@@ -84,7 +85,7 @@ def check_model(folder: Path) -> None:
         _bad(lambda path=path: read_text(path, TEMPLATE_BYTES), _AGAIN)
     for name in _indexed(folder):
         if not _there(folder / name):
-            raise FacescriptError("bad_model", f"{folder} has no {name}, which its index names.", _AGAIN)
+            raise FacescriptError("bad_model", f"{folder} has no {name[:60]}, which its index names.", _AGAIN)
     stored = sum(_weights(folder, path) for path in _safetensors(folder))
     _check_size(folder, _json(folder, "config.json"), stored)
 
@@ -92,7 +93,7 @@ def check_model(folder: Path) -> None:
 def check_lora(folder: Path) -> None:
     """Refuse a folder that is not a LoRA as peft saves it. Raises FacescriptError (`bad_adapter`)."""
     hint = "Choose a LoRA folder as peft saves it."
-    if not (folder / "adapter_model.safetensors").is_file():
+    if not _is((folder / "adapter_model.safetensors").is_file):
         raise FacescriptError("bad_adapter", f"{folder} holds no adapter_model.safetensors.", hint)
     try:
         found = _json(folder, "adapter_config.json")
@@ -111,14 +112,22 @@ def lora_faults(found: Mapping[str, Any]) -> str:
     odd = [name for name, value in found.items() if name not in _LORA_FIELDS and value not in (None, False, "", [], {})]
     if odd:
         return f"{odd[0][:40]!r} is not supported"
-    rank, alpha, dropout = found.get("r", 8), found.get("lora_alpha", 8), found.get("lora_dropout", 0.0)
-    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= _LORA_RANK:
-        return f"'r' is not a whole number from 1 to {_LORA_RANK}"
-    if not _is_number(alpha, 0.0, 1e6) or not _is_number(dropout, 0.0, 1.0):
-        return "'lora_alpha' or 'lora_dropout' is out of range"
+    ranks, alphas = _with_patterns(found, "r", "rank_pattern"), _with_patterns(found, "lora_alpha", "alpha_pattern")
+    if ranks is None or not all(isinstance(rank, int) and _is_number(rank, 1, LORA_RANK) for rank in ranks):
+        return f"'r' or a value in 'rank_pattern' is not a whole number from 1 to {LORA_RANK}"
+    if alphas is None or not all(_is_number(alpha, 0.0, 1e6) for alpha in alphas):
+        return "'lora_alpha' or a value in 'alpha_pattern' is out of range"
+    if not _is_number(found.get("lora_dropout", 0.0), 0.0, 1.0):
+        return "'lora_dropout' is out of range"
     if sum(len(str(value)) for name, value in found.items() if name != "base_model_name_or_path") > _LORA_TEXT:
         return "its configuration is too long"
     return ""
+
+
+def _with_patterns(found: Mapping[str, Any], name: str, patterns: str) -> list[Any] | None:
+    """A value of a LoRA, 8 if it is not given, and those that some layers have instead; None if these are no object."""
+    special = found.get(patterns) or {}
+    return [found.get(name, 8), *special.values()] if isinstance(special, dict) else None
 
 
 def templates(folder: Path) -> list[Path]:
@@ -170,11 +179,16 @@ def _counts(value: Any) -> list[int] | None:
 
 
 def size_faults(config: Mapping[str, Any], stored: int) -> str:
-    """What is wrong with the sizes that a configuration asks for, beside `stored` bytes of weights, or ""."""
-    text = config.get("text_config", config)
+    """What is wrong with the sizes that a configuration asks for, beside `stored` bytes of weights, or "". Those of the
+    text model within another are in `text_config`, and either may be the one that is used."""
+    levels = [level for level in (config, config.get("text_config")) if isinstance(level, Mapping)]
+    return next(filter(None, (_level_faults(level, stored) for level in levels)), "")
+
+
+def _level_faults(level: Mapping[str, Any], stored: int) -> str:
     sizes = {}
     for what, (names, most) in _SIZES.items():
-        found = [text[name] for name in names if isinstance(text, dict) and text.get(name) is not None]
+        found = [level[name] for name in names if level.get(name) is not None]
         if any(isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most for value in found):
             return f"{names[0]!r} is not a whole number up to {most:,}"
         sizes[what] = max(found, default=0)
@@ -241,7 +255,15 @@ def _bad(read: Any, hint: str) -> Any:
 
 def _there(path: Path) -> bool:
     # A link that leads nowhere is there, and said to be wrong.
-    return path.is_symlink() or path.exists()
+    return _is(path.is_symlink) or _is(path.exists)
+
+
+def _is(asked: Callable[[], bool]) -> bool:
+    """What a path says of itself; a name that is too long, or a folder that may not be looked into, has nothing."""
+    try:
+        return asked()
+    except OSError:
+        return False
 
 
 def _inside(folder: Path, path: Path) -> None:

@@ -8,6 +8,7 @@ takes 8 or 4 bit with parts elsewhere only when told so (`llm_int8_enable_fp32_c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,14 @@ import torch
 
 from ...performance import FacescriptError
 from ..footprint import LINEAR_BITS, Footprint
+
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
+# In a kernel's control group, by its version (2, 1): the limit, what is used, and the part of it that is files nobody
+# has looked into lately, which makes room at once.
+_LIMITS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
 
 # Left free for everything else: the rest of the machine, or what a GPU's own library takes.
 _SPARE = 512 << 20
@@ -67,15 +76,29 @@ def this_machine() -> Machine:
     """What is free now: NVIDIA's GPUs as their driver tells, memory within the limit of a container."""
     import psutil
 
-    memory = psutil.virtual_memory().available
-    for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+    memory = min([psutil.virtual_memory().available, *_left_of_container(_CONTROL_GROUP)])
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return Machine(memory, tuple(torch.cuda.mem_get_info(number)[0] for number in gpus))
+
+
+def _left_of_container(group: Path) -> Iterator[int]:
+    """The bytes that each limit of a container leaves, where all that runs in it is counted."""
+    for limit, used, idle in _LIMITS:
         try:
-            memory = min(memory, int(path.read_text()) - psutil.Process().memory_info().rss)
+            left = int((group / limit).read_text(encoding="ascii")) - int((group / used).read_text(encoding="ascii"))
         # There is none, or it says "max".
         except (OSError, ValueError):
             continue
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    return Machine(memory, tuple(torch.cuda.mem_get_info(number)[0] for number in gpus))
+        yield max(0, left + _counted((group / used).with_name("memory.stat"), idle))
+
+
+def _counted(path: Path, name: str) -> int:
+    """The number beside a name in a file of such rows; 0 if it is not told."""
+    try:
+        rows = [row.split() for row in path.read_text(encoding="ascii").splitlines()]
+        return next((int(row[1]) for row in rows if len(row) == 2 and row[0] == name), 0)
+    except (OSError, ValueError):
+        return 0
 
 
 def place(size: Footprint, quantization: str, machine: Machine) -> Placement | None:
@@ -150,21 +173,23 @@ def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) ->
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    # accelerate takes the smaller of a weight's own type and the one that it is told: here they are the same.
+    wide = {"fp32": torch.float32, "none": config.dtype or torch.float32}.get(quantization, torch.bfloat16)
     with init_empty_weights():
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=wide)
     model.tie_weights()
-    kinds = {"nf4": CustomDtype.INT4, "int8": torch.int8, "fp32": torch.float32}
+    packed = {"nf4": CustomDtype.INT4, "int8": torch.int8}.get(quantization)
     kept = {
         name: torch.bfloat16
         for module in (model.get_input_embeddings(), model.get_output_embeddings())
         for name, parameter in model.named_parameters()
-        if module is not None and parameter is module.weight
+        if packed is not None and module is not None and parameter is module.weight
     }
     found: dict[str, Any] = infer_auto_device_map(
         model,
         max_memory=limits,
         no_split_module_classes=list(model._no_split_modules or ()),
-        dtype=kinds.get(quantization, torch.bfloat16),
+        dtype=packed or wide,
         special_dtypes=kept,
     )
     return found

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import csv
+import errno
+import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,20 +15,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from facescript.batch import pool
+from facescript.batch import outputs, pool
 from facescript.batch.carrying_out import Batch, carry_out
 from facescript.batch.crew import Crew
 from facescript.batch.journal import NAME
-from facescript.batch.parts import Work
+from facescript.batch.parts import Part, Work
 from facescript.batch.settings import Settings
 from facescript.benchmarks.batch import kill_again_and_again, write_sheet
 from facescript.benchmarks.simulated_worker import performed
-from facescript.inference.client import WorkerClient
+from facescript.inference.client import WorkerClient, perform
 from facescript.inference.options import ModelOptions
+from facescript.inference.servers.addresses import parse_address
+from facescript.inference.servers.exchange import Exchange, Limits
 from facescript.inference.setup.runtime import child_environment
-from facescript.performance import CHANNELS, FacescriptError, jsonl, live_link
+from facescript.performance import CHANNELS, FacescriptError, Performance, jsonl, live_link
+from model_servers import Handler, serving
 
 Rows = Sequence[tuple[str, str]]
 
@@ -169,12 +176,170 @@ def test_when_every_line_kills_its_worker_the_batch_ends(setting: Setting) -> No
     assert 4 <= sum(setting.states().values()) <= 6
 
 
-def test_what_cannot_be_written_ends_the_batch(setting: Setting, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_in_the_way_of_one_line_s_files_stops_no_other(
+    setting: Setting, capsys: pytest.CaptureFixture[str]
+) -> None:
     setting.folder.mkdir()
     (setting.folder / "act1").write_text("in the way")
+    (setting.folder / "c.csv").mkdir()
+    assert setting.run([("act1/deep/a", "DIES"), *FOUR]) == 1
+    assert setting.states() == {
+        # Found out before a worker is asked: it would have died.
+        ("act1/deep/a", "failed"): 1,
+        ("act1/a", "failed"): 1,
+        ("act1/b", "failed"): 1,
+        ("c", "failed"): 1,
+        ("d", "done"): 1,
+    }
+    errors = capsys.readouterr().err
+    below = f"Nothing can be written below {setting.folder / 'act1'}, where the files of act1/a go."
+    assert f"row 3, act1/a: {below} Give the row another file, or clear the way." in errors
+    assert f"row 5, c: Cannot write {setting.folder / 'c.csv'}: " in errors
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_without_room_ends_the_batch(number: int, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise FacescriptError("no_file", "Cannot write.") from OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(outputs.live_link, "write", full)
     assert setting.run(FOUR, crew=Crew(1, 1)) == 1
-    assert "Cannot make the folder of act1/a" in capsys.readouterr().err
     assert not setting.states()
+
+
+def test_a_folder_that_takes_no_files_any_more_ends_the_batch(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def barred(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise FacescriptError("no_file", f"Cannot write {path}.") from OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(outputs.tempfile, "TemporaryFile", barred)
+    monkeypatch.setattr(outputs.live_link, "write", refuse)
+    assert setting.run(FOUR, crew=Crew(1, 1)) == 1
+    assert "The batch cannot go on" in capsys.readouterr().err
+    assert not setting.states()
+
+
+@pytest.mark.parametrize(
+    ("sheet", "rows", "words"),
+    [
+        ("lines.csv", [("other", "Hi."), ("lines", "Ho.")], "Row 3, lines: its file would take the place of the sheet"),
+        ("batch.jsonl", [("a", "Hi.")], "The journal batch.jsonl would take the place of the sheet"),
+        ("batch.lock", [("a", "Hi.")], "The lock batch.lock would take the place of the sheet"),
+    ],
+)
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_batch_does_not_write_over_its_own_sheet(
+    setting: Setting, sheet: str, rows: Rows, words: str, anew: bool
+) -> None:
+    setting.folder.mkdir()
+    setting.sheet = setting.folder / sheet
+    setting.write(rows)
+    before = setting.sheet.read_bytes()
+    with pytest.raises(FacescriptError) as caught:
+        setting.run(sheet=setting.sheet, anew=anew)
+    assert caught.value.code == "bad_option"
+    assert caught.value.message == f"{words} {setting.sheet}."
+    assert setting.sheet.read_bytes() == before
+    assert os.listdir(setting.folder) == [sheet]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets not everybody make links")
+def test_a_sheet_that_a_link_leads_to_is_not_written_over_either(setting: Setting) -> None:
+    setting.folder.mkdir()
+    (setting.folder / "c.csv").symlink_to(setting.sheet)
+    with pytest.raises(FacescriptError, match="Row 4, c: its file would take the place of the sheet"):
+        setting.run(FOUR)
+
+
+@pytest.mark.parametrize("name", ["actions_0001.blend", "actions_0002.blend", "actions_0002.partial.blend"])
+def test_a_batch_does_not_write_over_the_faces_that_it_is_given(setting: Setting, name: str) -> None:
+    setting.folder.mkdir()
+    blend = setting.folder / name
+    blend.write_text("faces")
+    rows = [(f"line{i:03}", "Hi.") for i in range(101)]
+    faces = replace(setting.batch.settings, write=("actions",), blend=str(blend))
+    with pytest.raises(FacescriptError, match=f"would take the place of the faces of {blend}"):
+        setting.run(rows, settings=faces)
+    assert os.listdir(setting.folder) == [name]
+    # Of 100 lines there is one part.
+    if name != "actions_0001.blend":
+        assert setting.run(rows[:1], settings=faces) == 0
+
+
+def test_a_server_that_is_loading_is_waited_for_as_one_that_is_away(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([503, 429, 502, 504, 503, 503, 503])
+
+    def loading(handler: Handler) -> None:
+        handler.whole(b"{}", next(answers, 200))
+
+    def ask(client: WorkerClient, *arguments: Any) -> Performance:
+        Exchange(address, limits=Limits(pauses=())).send("GET", "/models", b"", lambda: None)
+        return perform(client, *arguments)
+
+    monkeypatch.setattr(pool, "PAUSES", {"server_busy": (0.0,) * 7, "server_refused": (0.0, 0.0)})
+    monkeypatch.setattr(pool, "perform", ask)
+    with serving(loading) as server:
+        address = parse_address(server.address)
+        assert setting.run(FOUR[:1], crew=Crew(1, 1)) == 0
+        assert len(server.requests) == 8
+        answers = iter([503] * 100)
+        assert setting.run([("b", "Hi."), ("c", "Ho.")], crew=Crew(1, 1)) == 1
+    assert setting.states() == {("act1/a", "done"): 1}
+    captured = capsys.readouterr()
+    assert "The batch cannot go on" in captured.err
+    assert "0 of 2 lines are done, 0 failed, 2 are left." in captured.out
+
+
+def test_a_loading_server_is_waited_for_nine_minutes() -> None:
+    assert sum(pool.PAUSES["server_busy"]) == sum(pool.PAUSES["server_unreachable"]) == 531.0
+
+
+def test_a_worker_that_is_stuck_is_replaced(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start() -> WorkerClient:
+        setting.started += 1
+        slow = ["--seconds", "600"] if setting.started == 1 else []
+        return WorkerClient(
+            [sys.executable, "-m", "facescript.benchmarks.simulated_worker", *slow], child_environment()
+        )
+
+    monkeypatch.setattr(pool, "perform", functools.partial(perform, timeout=4.0))
+    assert setting.run([("a", "Hi.")], crew=Crew(1, 1), start=start) == 0
+    assert setting.started > 1
+
+
+def test_a_server_that_is_stuck_costs_no_worker(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object) -> Performance:
+        raise FacescriptError("timeout", "127.0.0.1 said nothing for 300 seconds.", "Look whether it is stuck.")
+
+    monkeypatch.setattr(pool, "perform", silent)
+    assert setting.run(FOUR[:2], crew=Crew(1, 1)) == 1
+    assert setting.started == 1
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_of_an_error_that_nobody_thought_of_only_kind_and_place_are_told(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], debug: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("SECRET SCRIPT WORDS")
+
+    monkeypatch.delenv("FACESCRIPT_DEBUG", raising=False)
+    if debug:
+        monkeypatch.setenv("FACESCRIPT_DEBUG", "1")
+    monkeypatch.setattr(outputs, "write", fail)
+    assert setting.run(FOUR[:1]) == 1
+    errors = capsys.readouterr().err
+    assert "row 2, act1/a: Facescript failed (KeyError, test_batch.py line " in errors
+    assert ("SECRET" in errors) is debug
+    journal = (setting.folder / NAME).read_text()
+    assert '"code": "internal"' in journal
+    assert "SECRET" not in journal
 
 
 def test_actions_are_written_in_parts_when_their_lines_change(setting: Setting) -> None:
@@ -198,6 +363,43 @@ def test_actions_are_written_in_parts_when_their_lines_change(setting: Setting) 
     (setting.folder / "actions_0002.blend").unlink()
     setting.run(settings=actions)
     assert [part.name for part, _ in setting.works[2].parts] == ["actions_0002"]
+
+
+class FakeFarm:
+    """Takes jobs."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+
+    def check(self) -> str:
+        return "e7a6"
+
+    def submit(self, part: Part, *_: object) -> str:
+        self.jobs.append(part.name)
+        return str(len(self.jobs))
+
+
+def test_actions_and_previews_follow_a_line_that_comes_out_otherwise(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions, farm = replace(setting.batch.settings, write=("actions",)), FakeFarm()
+
+    def otherwise(*arguments: Any) -> Performance:
+        made = perform(*arguments)
+        return replace(made, keyframes=tuple(replace(keyframe, text="second take") for keyframe in made.keyframes))
+
+    def run() -> tuple[int, int]:
+        assert setting.run(FOUR, settings=actions, farm=farm) == 0
+        return len(setting.works), len(farm.jobs)
+
+    assert run() == (1, 1)
+    (setting.folder / "c.jsonl").unlink()
+    assert run() == (1, 1)
+    monkeypatch.setattr(pool, "perform", otherwise)
+    assert run() == (1, 1)
+    (setting.folder / "c.jsonl").unlink()
+    assert run() == (2, 2)
+    assert run() == (2, 2)
 
 
 def command(sheet: Path, out: Path, *options: str) -> list[str]:

@@ -73,6 +73,19 @@ def test_a_part_becomes_a_job_that_the_manager_takes() -> None:
     assert (job["settings"]["blend"], job["settings"]["face"]) == ("/mnt/shared/faces.blend", "Anna")
 
 
+def test_a_job_is_handed_over_once_where_the_connection_is_cut() -> None:
+    def cut(handler: Handler) -> None:
+        if handler.command == "GET":
+            manager(handler)
+        else:
+            handler.reset()
+
+    with serving(cut) as server, pytest.raises(FacescriptError) as caught:
+        Farm.at(server.address).submit(PART, FOLDER, Settings(ModelOptions()))
+    assert caught.value.code == "server_unreachable"
+    assert [handler.command for handler in server.requests] == ["GET", "POST"]
+
+
 def missing(handler: Handler) -> None:
     handler.whole(b'{"code": 404, "message": "no such job type"}', 404)
 

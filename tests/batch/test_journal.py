@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from facescript.batch.journal import LOCK, MAX_RUNS, NAME, Journal, locked
+from facescript.batch import journal as journals
+from facescript.batch.journal import LOCK, MAX_RUNS, NAME, Journal, begin_anew, locked
 from facescript.batch.settings import Settings
 from facescript.batch.sheet import Row
 from facescript.inference.options import ModelOptions
@@ -113,6 +115,31 @@ def test_where_a_server_is_and_its_key_are_no_settings() -> None:
     assert "http" not in json.dumps(one.to_dict())
 
 
+@pytest.mark.parametrize(
+    ("model", "other", "words"),
+    [
+        (ModelOptions("local", "/m\udcff"), {}, r"The name of the model is not UTF-8: '/m\udcff'. Rename it."),
+        (ModelOptions(adapter="/a\udcff"), {}, r"The name of the adapter is not UTF-8: '/a\udcff'. Rename it."),
+        (ModelOptions(), {"blend": "/b\udcff"}, r"The name of the file is not UTF-8: '/b\udcff'. Rename it."),
+        (ModelOptions(), {"face": "f\udcff"}, r"The name of the face is not UTF-8: 'f\udcff'. Rename it."),
+    ],
+)
+def test_names_that_no_journal_can_hold_are_refused(model: ModelOptions, other: dict[str, str], words: str) -> None:
+    with pytest.raises(FacescriptError) as caught:
+        Settings(model, **other)  # type: ignore[arg-type]
+    assert (caught.value.code, str(caught.value)) == ("bad_option", words)
+
+
+def test_a_batch_begins_anew_unless_its_journal_cannot_be_removed(path: Path, tmp_path: Path) -> None:
+    begin_anew(path)
+    assert not path.exists()
+    begin_anew(path)
+    path.mkdir()
+    with pytest.raises(FacescriptError, match=f"Cannot remove {path}: ") as caught:
+        begin_anew(path)
+    assert caught.value.code == "no_file"
+
+
 def test_what_may_pass_is_due_again_a_few_times(path: Path) -> None:
     for run in range(1, MAX_RUNS + 1):
         with Journal(path, SETTINGS) as journal:
@@ -162,6 +189,27 @@ def test_a_folder_is_held_by_one_batch_until_its_process_ends(tmp_path: Path) ->
     holder.stdout.close()
     with locked(folder):
         assert (folder / LOCK).is_file()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (errno.EAGAIN, "busy", "Another batch is at work in "),
+        (errno.EACCES, "busy", "Another batch is at work in "),
+        (errno.ENOLCK, "no_file", " has no locks (No locks available), which keep two batches apart."),
+        (errno.EOPNOTSUPP, "no_file", " has no locks ("),
+    ],
+)
+def test_a_disk_without_locks_is_no_other_batch(
+    number: int, code: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(journals, "_lock", refuse)
+    with pytest.raises(FacescriptError) as caught, locked(tmp_path):
+        pass
+    assert (caught.value.code, words in caught.value.message) == (code, True)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")

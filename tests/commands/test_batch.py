@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,19 @@ def test_a_sheet_becomes_a_blend(
     assert (caught.value.code, caught.value.message) == ("no_file", "There is no file /nowhere.blend.")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows runs no shell scripts")
+def test_the_blender_that_writes_actions_is_not_told_the_server_s_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blender = tmp_path / "blender.sh"
+    blender.write_text('#!/bin/sh\necho "part: $FACESCRIPT_SERVER_KEY,$OTHER"\n')
+    blender.chmod(0o755)
+    monkeypatch.setattr(batch, "PYTHON", blender)
+    monkeypatch.setenv("FACESCRIPT_SERVER_KEY", "sk-very-secret")
+    monkeypatch.setenv("OTHER", "kept")
+    assert list(batch.apart(Work("", "", "natural", 24.0))) == [",kept"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -53,6 +67,7 @@ def test_a_sheet_becomes_a_blend(
         (["sheet.csv", "out", "--fps", "0"], 1, "The frame rate is 0. Choose one from 1 to 240."),
         (["none.csv", "out"], 1, "Cannot read none.csv"),
         (["sheet.csv", "out", "--concurrency", "2"], 2, "--concurrency is for --backend server"),
+        (["sheet.csv", "out", "--ane"], 2, "unrecognized arguments: --ane"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_any_work(

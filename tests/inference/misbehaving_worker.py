@@ -99,6 +99,10 @@ def main(behaviour: str) -> None:
     elif behaviour == "is killed":
         keyframe(number, 0, 2)
         os.kill(os.getpid(), signal.SIGKILL)
+    elif behaviour == "is killed in the middle of a line":
+        sys.stdout.write('{"event": "keyfr')
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
     elif behaviour == "is ended":
         os.kill(os.getpid(), signal.SIGTERM)
     elif behaviour == "ends as a killed child":

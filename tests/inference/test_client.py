@@ -111,6 +111,7 @@ def test_a_worker_that_exits_at_once_is_quoted(start: Start) -> None:
     [
         ("dies", "worker_died", "The worker ended by itself (status 7)."),
         ("is killed", "worker_killed", "The worker was ended from outside (SIGKILL)."),
+        ("is killed in the middle of a line", "worker_killed", "The worker was ended from outside (SIGKILL)."),
         ("ends as a killed child", "worker_killed", "The worker was ended from outside (SIGKILL)."),
         ("is ended", "worker_killed", "The worker was ended from outside (SIGTERM)."),
         ("crashes", "worker_died", "The worker crashed (SIGSEGV)."),

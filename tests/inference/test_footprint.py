@@ -60,6 +60,27 @@ def test_sizes_of_a_text_model_within_another_are_found(tmp_path: Path) -> None:
     assert footprint(tmp_path) == whole
 
 
+@pytest.mark.parametrize("text", [None, {}])
+def test_a_text_model_that_says_nothing_is_passed_over(tmp_path: Path, text: Any) -> None:
+    whole = footprint(written(tmp_path))
+    assert footprint(written(tmp_path, text_config=text)) == whole
+
+
+def test_a_copy_of_the_weights_beside_them_is_not_counted(tmp_path: Path) -> None:
+    whole = footprint(written(tmp_path))
+    weights = tmp_path / "model.safetensors"
+    (tmp_path / "consolidated.safetensors").write_bytes(weights.read_bytes())
+    assert footprint(tmp_path) == whole
+    # Without an index and under another name.
+    weights.rename(tmp_path / "weights.safetensors")
+    assert footprint(tmp_path) == whole
+    (tmp_path / "other.safetensors").write_bytes((tmp_path / "weights.safetensors").read_bytes())
+    assert footprint(tmp_path).parameters == 2 * 1872
+    index = {"weight_map": {"model.norm.weight": "weights.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert footprint(tmp_path) == whole
+
+
 def test_bytes_follow_from_the_quantization() -> None:
     size = Footprint(linear=1_000_000, other=100_000, stored=2_200_000, cached=100, passed=50, widest=0)
     assert size.weights("bf16") == size.weights("none") == 2_200_000

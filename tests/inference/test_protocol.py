@@ -230,3 +230,9 @@ def test_a_fraction_is_brought_into_its_range() -> None:
 
 def test_log_text_is_one_printable_line() -> None:
     assert protocol.plain("a\nb\x1b[31m\x00") == "a\\nb\\u001b[31m\\u0000"
+
+
+@pytest.mark.parametrize(("label", "read"), [("mod\udce9l", "mod?l"), ("a\0b", "ab"), ("Modèle 模型", "Modèle 模型")])
+def test_names_that_blender_cannot_keep_are_mended(label: str, read: str) -> None:
+    said = json.dumps({"event": "done", "id": 1, "label": label})
+    assert protocol.parse_event(said.encode()) == protocol.Done(1, read)

@@ -15,7 +15,7 @@ bpy = pytest.importorskip("bpy")
 
 from facescript.commands.installed import PACKAGE  # noqa: E402
 from facescript.performance import jsonl, live_link  # noqa: E402
-from scenes import cube_with_keys  # noqa: E402
+from scenes import ENTRY, cube_with_keys  # noqa: E402
 
 Run = Callable[..., int]
 
@@ -60,6 +60,20 @@ def test_every_picture_is_rendered(run: Run, shot: Path, tmp_path: Path, capsys:
     assert capsys.readouterr().err.count("error") == 0
 
 
+@pytest.mark.parametrize("character", [None, 5, ["Anna"], "Nobody", "Anna"])
+def test_a_character_that_is_no_face_s_name_goes_to_the_face_that_is_named(
+    run: Run, extension: Any, character: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place, name in enumerate(("Anna", "Bob")):
+        cube_with_keys(["jawOpen", "mouthSmileLeft", "mouthSmileRight"], name).location.x = 5.0 * place
+    faces, lines = tmp_path / "faces.blend", tmp_path / "line.jsonl"
+    bpy.ops.wm.save_as_mainfile(filepath=str(faces))
+    lines.write_text(json.dumps(ENTRY | {"character": character}))
+    assert run("render", "plot", lines, tmp_path / "x.png", "--on", faces, "--face", "Bob") == 0
+    count = [len(bpy.data.objects[name].facescript.beats) for name in ("Anna", "Bob")]
+    assert count == ([3, 0] if character == "Anna" else [0, 3])
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -81,6 +95,7 @@ def test_every_picture_is_rendered(run: Run, shot: Path, tmp_path: Path, capsys:
         (("render", "plot", "{folder}/shot.blend", "{folder}/x.png", "--step", "2"), 2, "--step is not for a plot"),
         (("render", "preview", "{folder}/shot.blend", "{folder}/x.mp4", "--size", "9"), 2, "from 64 to 2048"),
         (("render", "plot", "{folder}/shot.blend", "{folder}/no/x.png"), 1, "There is no folder {folder}/no."),
+        (("batch", "{folder}/two.jsonl", "{folder}/x.out", "--ane"), 2, "unrecognized arguments: --ane"),
     ],
 )
 def test_what_cannot_be_done_is_said_on_stderr_and_by_the_status(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Undo and redo where keys were dragged: they do not stop before the list has followed."""
+"""The list, markers and keys after what the animator did to one of them, and what undo makes of it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from facescript.rig_mapping import blender_api  # noqa: E402
+from scenes import ENTRY, keys  # noqa: E402
 
 
 def _rest(extension: Any) -> None:
@@ -148,3 +150,132 @@ def test_saving_is_silent_of_a_face_that_cannot_follow(extension: Any, performed
     session.error = None
     assert bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "driven.blend")) == {"FINISHED"}
     assert session.error is None
+
+
+def _begin(extension: Any, steps: int) -> None:
+    """Have the follower begin, and take so many of its steps, as the timer does in several turns."""
+    follower, session = extension.module("operators.following")._follower, extension.session
+    for _ in range(50):
+        extension.module("operators.faces")._look()
+        follower.look()
+        if session.following is not None:
+            break
+    following = session.following
+    for _ in range(steps):
+        next(following._steps)
+    following.begun, following._left = True, following._sight()
+
+
+@pytest.mark.parametrize("steps", [10, 40])
+def test_what_is_half_followed_does_not_come_back_over_a_cleared_face(
+    extension: Any, performed: Any, steps: int
+) -> None:
+    _rest(extension)
+    _drag(performed, 46.5, 30.0)
+    _begin(extension, steps)
+    assert bpy.ops.facescript.clear() == {"FINISHED"}
+    for _ in range(20):
+        extension.module("operators.faces")._look()
+        extension.module("operators.following")._follower.look()
+    assert len(performed.facescript.beats) == 0
+    assert keys() == []
+
+
+@pytest.mark.parametrize("steps", [10, 40])
+def test_what_is_half_followed_does_not_come_back_over_an_import(
+    extension: Any, performed: Any, steps: int, tmp_path: Path
+) -> None:
+    other = ENTRY | {"keyframes": [{"t": 0.0, "text": "jaw opens", "pose": {"jawOpen": 0.7}}]}
+    path = tmp_path / "other.jsonl"
+    path.write_text(json.dumps(other))
+    _rest(extension)
+    _drag(performed, 40.0, 30.0)
+    _begin(extension, steps)
+    assert bpy.ops.facescript.import_performance(filepath=str(path)) == {"FINISHED"}
+    _rest(extension)
+    assert [row.text for row in performed.facescript.beats] == ["jaw opens"]
+
+
+@pytest.mark.parametrize("steps", [8, 25, 40, 55, 70])
+def test_what_is_typed_while_keys_are_followed_stays(extension: Any, performed: Any, steps: int) -> None:
+    rows = performed.facescript.beats
+    _rest(extension)
+    _drag(performed, 40.0, 30.0)
+    _begin(extension, steps)
+    rows[0].text = "Eyes narrow"
+    rows[0].locked = True
+    rows[1].strength = 0.5
+    _rest(extension)
+    assert [row.frame for row in rows] == [1, 25, 79]
+    assert (rows[0].text, rows[0].locked) == ("Eyes narrow", True)
+    assert (rows[1].strength, rows[1].written_strength) == (0.5, 0.5)
+    smile = [key for key in keys() if "mouthSmileLeft" in key[1] and key[3] == 25.0]
+    assert [round(key[4], 3) for key in smile] == [0.3]
+
+
+def test_a_marker_of_the_animators_is_not_taken_for_one_that_was_deleted(extension: Any, performed: Any) -> None:
+    scene, rows = bpy.context.scene, performed.facescript.beats
+    scene.timeline_markers.new("Cut 3", frame=25)
+    _rest(extension)
+    scene.timeline_markers.remove(scene.timeline_markers[rows[1].marker])
+    _rest(extension)
+    assert rows[1].text == "the left corner hooks up"
+    assert bpy.ops.facescript.clear() == {"FINISHED"}
+    assert [(marker.name, marker.frame) for marker in scene.timeline_markers] == [("Cut 3", 25)]
+
+
+def test_a_marker_that_is_renamed_renames_its_beat(extension: Any, performed: Any) -> None:
+    scene, rows = bpy.context.scene, performed.facescript.beats
+    scene.timeline_markers.new("Cut 3", frame=25)
+    _rest(extension)
+    scene.timeline_markers[rows[1].marker].name = "A sneer"
+    _rest(extension)
+    assert rows[1].text == "A sneer"
+
+
+def test_a_copy_of_a_beats_marker_stays_where_it_was_put(extension: Any, performed: Any) -> None:
+    scene, rows = bpy.context.scene, performed.facescript.beats
+    _rest(extension)
+    name = rows[1].marker
+    scene.timeline_markers.new(name, frame=400)
+    _rest(extension)
+    rows[2].strength = 0.5
+    _rest(extension)
+    assert sorted(marker.frame for marker in scene.timeline_markers) == [1, 25, 49, 400]
+    assert bpy.ops.facescript.clear() == {"FINISHED"}
+    assert [(marker.name, marker.frame) for marker in scene.timeline_markers] == [(name, 400)]
+
+
+def test_strength_that_locked_curves_cannot_show_is_given_back(extension: Any, performed: Any) -> None:
+    rows = performed.facescript.beats
+    _rest(extension)
+    for curve in blender_api.fcurves(blender_api.find_place(performed.data.shape_keys)):
+        if "eyeBlink" in curve.data_path:
+            for point in curve.keyframe_points:
+                if point.co.x == 49.0:
+                    for part in (point.co, point.handle_left, point.handle_right):
+                        part.y -= 0.2
+            curve.lock = True
+    _rest(extension)
+    rows[2].strength = 0.3
+    _rest(extension)
+    faces, desk = extension.module("operators.faces"), extension.module("operators.desk")
+    at = desk.Desk.of(faces.target_of(performed), performed.facescript, bpy.context.scene)
+    before = at.beats
+    desk.follow(at)
+    assert at.beats == before
+
+
+def test_a_face_whose_bone_was_renamed_is_found_anew(extension: Any, performed: Any) -> None:
+    rows = performed.facescript.beats
+    _rest(extension)
+    performed.parent.data.bones["head"].name = "Kopf"
+    follower = extension.module("operators.following")._follower
+    for _ in range(6):
+        extension.module("operators.faces")._look()
+        follower.look()
+    extension.session.note = "Said meanwhile."
+    follower.look()
+    assert extension.session.note == "Said meanwhile."
+    rows[1].strength = 0.5
+    assert rows[1].written_strength == 0.5

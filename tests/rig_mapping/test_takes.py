@@ -206,3 +206,60 @@ def test_a_baked_curve_and_tweak_mode_are_refused_with_a_reason() -> None:
         takes.exchange(target, "One")
     assert raised.value.code == "baked_curve"
     assert sorted(a.name for a in bpy.data.actions) == before
+
+
+needs_slots = pytest.mark.skipif(not api.SLOTTED, reason="this Blender's actions have no slots")
+
+
+def lamp_in(action: Any) -> Any:
+    """An object that is keyed in a slot of its own of an action."""
+    lamp = bpy.data.objects.new("Lamp", None)
+    bpy.context.scene.collection.objects.link(lamp)
+    lamp.animation_data_create().action = action
+    lamp.animation_data.action_slot = action.slots.new(id_type="OBJECT", name="Lamp")
+    lamp.keyframe_insert("location", frame=7)
+    return lamp
+
+
+def lamp_frames(action: Any) -> list[float]:
+    slot = action.slots["OBLamp"]
+    return [point.co.x for curve in api.fcurves(api.Place(action, slot)) for point in curve.keyframe_points]
+
+
+@needs_slots
+def test_what_else_is_keyed_in_a_waiting_action_stays_when_the_take_is_shown() -> None:
+    obj = rigs.face()
+    target = find_target(obj)
+    timeline.write(target, performance((0.0, {}), (1.0, {"jawOpen": 0.5})), fps=24.0)
+    [store] = takes.exchange(target, "Take 1")
+    lamp = lamp_in(store.action)
+    takes.exchange(target, "Take 2", [store])
+    assert lamp.animation_data.action == store.action and lamp_frames(store.action) == [7.0] * 3
+    assert [slot.identifier for slot in store.action.slots] == ["OBLamp"]
+    assert not takes.waits(store.action)
+    assert api.find_fcurve(api.find_place(obj.data.shape_keys), 'key_blocks["jawOpen"].value', 0) is not None
+
+
+@needs_slots
+def test_what_else_is_keyed_in_the_faces_action_stays_when_it_is_cleared() -> None:
+    obj = rigs.face()
+    target = find_target(obj)
+    timeline.write(target, performance((0.0, {}), (1.0, {"jawOpen": 0.5})), fps=24.0)
+    action = obj.data.shape_keys.animation_data.action
+    lamp_in(action).animation_data.action = None
+    timeline.clear(target)
+    assert lamp_frames(action) == [7.0] * 3
+    assert obj.data.shape_keys.animation_data.action is None
+
+
+def test_what_is_keyed_between_two_steps_stays_when_the_steps_are_taken_back() -> None:
+    obj = rigs.face()
+    steps = timeline.write_steps(find_target(obj), performance((0.0, {}), (1.0, {"jawOpen": 0.5})), fps=24.0)
+    while not len(bpy.data.actions):
+        next(steps)
+    cube = bpy.data.objects.new("Cube", None)
+    bpy.context.scene.collection.objects.link(cube)
+    cube.keyframe_insert("location", frame=7)
+    steps.close()
+    assert list(bpy.data.actions) == [cube.animation_data.action]
+    assert obj.data.shape_keys.animation_data is None

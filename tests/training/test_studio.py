@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,10 +29,10 @@ from facescript.inference.worker.local_model import LocalModel, load
 from facescript.inference.worker.model_folder import check_lora
 from facescript.inference.worker.slots import SLOTS, Decoding, SlotReader, SlotsConfig
 from facescript.performance import Brief, FacescriptError, Keyframe, Performance, Pose, jsonl
-from facescript.training import planner, train
+from facescript.training import learning, planner, train
 from facescript.training import slots as slot_training
 from facescript.training.learning import copy_lora
-from facescript.training.studio import checks, data, embedded, lora
+from facescript.training.studio import checks, command, data, embedded, lora
 from facescript.training.studio.task import Task
 from safetensors.torch import load_file, save_file
 from toys import HIDDEN, Tokenizer, language_model
@@ -145,6 +148,91 @@ def test_disk_memory_and_the_results_place_are_looked_at_before(tmp_path: Path) 
             checks.folder(place)
 
 
+EMPTY = data.Data((), ())
+
+
+def test_a_training_that_was_killed_before_it_noted_anything_is_new(tmp_path: Path) -> None:
+    made = Task(EMPTY, tmp_path / "out", 1)
+    made.work.mkdir()
+    assert made.begin() == {}
+    (made.work / "training.json.partial").write_text('{"dig')
+    assert made.begin() == {}
+    made.note(before=1)
+    assert made.begin() == {"digest": made.digest, "before": 1}
+    (made.work / "training.json").unlink()
+    (made.work / "state.safetensors").write_text("of what?")
+    with pytest.raises(FacescriptError, match="from a training of other data, or with other settings"):
+        made.begin()
+
+
+def test_the_folder_one_is_in_can_be_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    made = Task(EMPTY, Path("."), 1)
+    assert made.begin() == {} and made.work == tmp_path / "here.training"
+    made.note()
+    with made.result() as folder:
+        (folder / "README.md").write_text("made")
+    assert (here / "README.md").read_text() == "made" and not made.work.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "taken", "refused"),
+    [
+        ("--rank", ["1", "4096"], ["0", "-4", "4097", "100000", "2.5", "x"]),
+        ("--epochs", ["0.5", "1000"], ["0", "-1", "1001", "nan", "inf", "x"]),
+        ("--rate", ["1e-5", "1"], ["0", "-1", "2", "nan", "x"]),
+    ],
+)
+def test_numbers_that_no_training_can_have_are_refused(
+    option: str, taken: list[str], refused: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    for text in taken:
+        assert getattr(parser.parse_args([option, text]), option[2:]) == float(text)
+    for text in refused:
+        with pytest.raises(SystemExit):
+            parser.parse_args([f"{option}={text}"])
+        assert f"argument {option}: '{text}' is not a" in capsys.readouterr().err
+
+
+def test_a_state_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (calls.append("fsync"), sync(number)))
+    monkeypatch.setattr(Path, "replace", lambda *paths: (calls.append("replace"), replace(*paths)))
+    kept(tmp_path)
+    assert calls == ["fsync", "replace"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 4000, None])
+def test_a_state_that_was_cut_short_is_none_and_is_said(
+    tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, optimizer, learned = kept(tmp_path)
+    assert learning.saved_step(path) == 3 == learning.resume(path, optimizer, learned, {})
+    assert capsys.readouterr().out == ""
+    path.write_bytes(path.read_bytes()[:-20] if content is None else content)
+    assert learning.saved_step(path) == 0
+    before = learned["weight"].clone()
+    assert learning.resume(path, optimizer, learned, {}) == 0
+    assert capsys.readouterr().out == f"{path} cannot be read: this part of the training begins anew.\n"
+    assert torch.equal(before, learned["weight"])
+    assert learning.resume(tmp_path / "none.safetensors", optimizer, learned, {}) == 0
+    assert capsys.readouterr().out == ""
+
+
+def kept(folder: Path) -> tuple[Path, Any, dict[str, Any]]:
+    """The state of a training after three steps."""
+    learned = dict(torch.nn.Linear(2, 2).named_parameters())
+    optimizer = torch.optim.AdamW(learned.values())
+    path = folder / "state.safetensors"
+    learning.save(path, 3, optimizer, learned, {})
+    return path, optimizer, learned
+
+
 # --- a LoRA for any model -------------------------------------------------------------------------------------------
 
 QUICK = lora.Recipe(epochs=5, rate=2e-2, accumulate=4, rank=8, alpha=16, dropout=0.0)
@@ -200,9 +288,24 @@ def _texts(p: Performance) -> list[str]:
     return [*asked, *(prompts.answer(k.pose, n) for n, k in enumerate(p.keyframes))]
 
 
-def task(out: Path, recipe: lora.Recipe = QUICK, count: int = 16) -> Task:
+def task(base: Path, out: Path, recipe: lora.Recipe = QUICK, count: int = 16) -> Task:
     found = data.split([performance(n) for n in range(count)], 1)
-    return Task(found, out, 1, lora.settings(recipe, "toy-llama", "fp32"), "python3 run.py train --data takes")
+    return Task(found, out, 1, lora.settings(recipe, base, "fp32"), "python3 run.py train --data takes")
+
+
+def test_another_base_of_the_same_name_is_another_training(base: Path, tmp_path: Path) -> None:
+    first = lora.settings(QUICK, base, "fp32")
+    assert first["base"] == "toy-llama" and len(first["base_digest"]) == 16
+    other = tmp_path / "toy-llama"
+    shutil.copytree(base, other)
+    assert lora.settings(QUICK, other, "fp32") == first
+    weights = load_file(other / "model.safetensors")
+    save_file({name: weight + 1 for name, weight in weights.items()}, other / "model.safetensors", {"format": "pt"})
+    assert lora.settings(QUICK, other, "fp32") != first
+    shutil.copy(base / "model.safetensors", other / "model.safetensors")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
+    assert lora.settings(QUICK, other, "fp32") != first
 
 
 def test_a_request_is_the_products_own_and_the_loss_is_of_the_answer_alone(base: Path) -> None:
@@ -224,7 +327,7 @@ def test_a_request_is_the_products_own_and_the_loss_is_of_the_answer_alone(base:
 def test_a_lora_lowers_the_held_out_error_loads_as_the_product_loads_it_and_performs(
     base: Path, tmp_path: Path
 ) -> None:
-    made = task(tmp_path / "adapter")
+    made = task(base, tmp_path / "adapter")
     rows = lora.train(made, load(base, "fp32"), QUICK)
     lost, poses = rows
     # Of a base with random weights, whose embeddings a LoRA does not change, no more can be had.
@@ -256,7 +359,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
 ) -> None:
     recipe = lora.Recipe(epochs=1, accumulate=4, rank=2)
     monkeypatch.setattr(lora, "_SAVE_EVERY", 2)
-    lora.train(task(tmp_path / "whole", recipe), load(base, "fp32"), recipe)
+    lora.train(task(base, tmp_path / "whole", recipe), load(base, "fp32"), recipe)
     keep = lora.save
 
     def killed(path: Path, step: int, *rest: Any) -> None:
@@ -264,7 +367,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
         if step == 4:
             raise KeyboardInterrupt
 
-    stopped = task(tmp_path / "stopped", recipe)
+    stopped = task(base, tmp_path / "stopped", recipe)
     with monkeypatch.context() as patch:
         patch.setattr(lora, "save", killed)
         with pytest.raises(KeyboardInterrupt):

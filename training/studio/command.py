@@ -16,7 +16,7 @@ from ...inference.options import EMBEDDED_MODEL
 from ...inference.setup.runtime import Runtime
 from ...inference.worker.backends import EMBEDDED_ADAPTER
 from ...inference.worker.local_model import QUANTIZATIONS, Quantization, load
-from ...inference.worker.model_folder import check_model
+from ...inference.worker.model_folder import LORA_RANK, check_model
 from .. import corpus
 from ..learning import fast_bf16, saved_step
 from . import checks, data, embedded, lora
@@ -24,6 +24,8 @@ from .task import Row, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "out" / "adapter"
+# Beyond these, nothing is learned in a lifetime, or nothing but noise.
+_EPOCHS, _RATE = 1000.0, 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data", type=Path, nargs="+", metavar="PATH", help="files of JSON lines, or folders of them")
     group.add_argument("--base", type=Path, metavar="FOLDER", help="a model to make a LoRA for; else the embedded one")
     group.add_argument("--adapter", type=Path, default=OUT, metavar="OUT", help="the folder of the result")
-    group.add_argument("--epochs", type=_positive, help="how often each performance is seen (embedded 4, LoRA 3)")
-    group.add_argument("--rank", type=int, default=lora.Recipe.rank, help="of a LoRA for --base")
-    group.add_argument("--rate", type=_positive, default=lora.Recipe.rate, help="the learning rate, for --base")
+    group.add_argument("--epochs", type=_up_to(_EPOCHS), help="how often each performance is seen (embedded 4, LoRA 3)")
+    group.add_argument("--rank", type=_rank, default=lora.Recipe.rank, help="of a LoRA for --base")
+    group.add_argument("--rate", type=_up_to(_RATE), default=lora.Recipe.rate, help="the learning rate, for --base")
     group.add_argument("--quantization", choices=QUANTIZATIONS, help="of --base: nf4 on a GPU, else full precision")
     group.add_argument("--no-mirror", action="store_true", help="do not train on mirror images, with one-sided faces")
 
@@ -92,9 +94,9 @@ def _lora(options: argparse.Namespace, found: data.Data, command: str) -> Made:
         recipe = replace(recipe, epochs=options.epochs)
     gpu = torch.cuda.is_available()
     quantization: Quantization = options.quantization or ("nf4" if gpu else "bf16" if fast_bf16() else "fp32")
-    settings = lora.settings(recipe, options.base.name, quantization)
-    task = Task(found, options.adapter, options.seed, settings, command)
     check_model(options.base)
+    settings = lora.settings(recipe, options.base, quantization)
+    task = Task(found, options.adapter, options.seed, settings, command)
     task.begin()
     free = torch.cuda.mem_get_info()[0] if gpu else None
     needed = lora.memory_needed(options.base, quantization, options.rank)
@@ -110,8 +112,24 @@ def _what_fits(base: Path, quantization: str, rank: int) -> str:
     return f"--quantization nf4 takes {needed / (1 << 30):.1f} GiB; or choose a smaller model."
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < 1e6:
-        raise ValueError
+def _rank(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= LORA_RANK:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1 to {LORA_RANK}")
     return value
+
+
+def _up_to(most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0.0 < value <= most:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0, and up to {most:g}")
+        return value
+
+    return number

@@ -7,6 +7,7 @@ The loss is the cross-entropy of the answer's tokens alone; of a model in 4 bits
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import time
@@ -37,6 +38,8 @@ from .task import Row, Task
 _MEASURED, _DECODED = 64, 4
 # Steps from one saved state to the next.
 _SAVE_EVERY = 10
+# What is looked at of a file of weights, to know it again: so many places, and bytes at each.
+_SAMPLES, _SAMPLE = 64, 4096
 # Tokens of a long answer, and bytes for torch itself.
 _ANSWER, _ROOM = 1024, 1 << 30
 
@@ -212,6 +215,22 @@ def memory_needed(base: Path, quantization: str, rank: int) -> int:
     return found.needed(quantization, rows=2) + answer + learned + _ROOM
 
 
-def settings(recipe: Recipe, base: str, quantization: str) -> dict[str, Any]:
+def settings(recipe: Recipe, base: Path, quantization: str) -> dict[str, Any]:
     """What decides a LoRA beside its data, as a task keeps it."""
-    return {"base": base, "quantization": quantization} | asdict(recipe)
+    return {"base": base.name, "base_digest": _digest(base), "quantization": quantization} | asdict(recipe)
+
+
+def _digest(base: Path) -> str:
+    """The same for the same base: of its configuration, the headers of its weights, and a little of the weights from
+    all over their files, since models that go on from the same one have the same headers."""
+    found = hashlib.sha256((base / "config.json").read_bytes())
+    for path in sorted(base.glob("*.safetensors")):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size} ".encode())
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            found.update(stream.read(length))
+            for place in range(_SAMPLES):
+                stream.seek(8 + length + (size - 8 - length) * place // _SAMPLES)
+                found.update(stream.read(_SAMPLE))
+    return found.hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 from ...performance import FacescriptError
 from ...performance.parsing import read_object
 from ...performance.saving import saved
+from ..learning import on_disk
 from ..metrics import Figures
 from . import checks
 from .data import Data
@@ -33,6 +35,10 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
 
+    def __post_init__(self) -> None:
+        # "." has no name to put another folder beside.
+        object.__setattr__(self, "out", Path(os.path.abspath(self.out)))
+
     @property
     def work(self) -> Path:
         """The folder of what is kept until the result is whole."""
@@ -47,13 +53,17 @@ class Task:
         """What was noted of this training when it was stopped, or nothing. Raises FacescriptError (`exists`) for a
         result that is there, or for what is left of another training."""
         checks.folder(self.out)
-        if not self.work.exists():
+        if not self.work.exists() or self._is_bare():
             return {}
         found = read_object(self.work / _STATE) if (self.work / _STATE).is_file() else {}
         if found.get("digest") != self.digest:
             what = f"{self.work} is from a training of other data, or with other settings, that was not finished."
             raise FacescriptError("exists", what, "Delete that folder, or choose another one with --adapter.")
         return found
+
+    def _is_bare(self) -> bool:
+        """Whether `work` was made and nothing was noted in it yet: it was killed between the two."""
+        return self.work.is_dir() and all(path.name == f"{_STATE}.partial" for path in self.work.iterdir())
 
     def note(self, **known: object) -> None:
         """Keep what is known of this training, as JSON."""
@@ -72,6 +82,9 @@ class Task:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         yield partial
+        for path in partial.rglob("*"):
+            if path.is_file():
+                on_disk(path)
         if self.out.exists():
             # Empty, as `begin` has seen.
             self.out.rmdir()

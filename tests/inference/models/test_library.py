@@ -99,6 +99,82 @@ def test_only_what_was_downloaded_is_removed(tmp_path: Path) -> None:
     assert not ours.exists()
 
 
+def hold(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have files stay that are called so, as those do that are open on Windows."""
+    unlink = Path.unlink
+
+    def kept(path: Path, missing_ok: bool = False) -> None:
+        if path.name in names:
+            raise PermissionError(13, "in use", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", kept)
+
+
+def test_a_model_that_a_worker_uses_stays_whole_and_is_removed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "downloads"
+    folder = downloaded(own, "toys/tiny")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with monkeypatch.context() as patch:
+        hold(patch, "model.safetensors")
+        with pytest.raises(FacescriptError) as caught:
+            library.remove(folder, own)
+    assert (caught.value.code, str(caught.value)) == (
+        "in_use",
+        f"Some files in {folder} cannot be removed: a worker uses them. "
+        "Close every Blender that uses the model, then remove it again.",
+    )
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert library.is_whole(folder) and [found.name for found in library.find(own, [])] == ["toys/tiny"]
+    library.remove(folder, own)
+    assert not folder.exists()
+
+
+def test_half_a_model_is_never_offered_and_can_be_removed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "downloads"
+    folder = downloaded(own, "toys/tiny")
+    (folder / "model-2.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    # The second of its weights; later another file.
+    for held, left in (("model.safetensors", True), ("README.md", False)):
+        with monkeypatch.context() as patch:
+            hold(patch, held)
+            with pytest.raises(FacescriptError, match="a worker uses them"):
+                library.remove(folder, own)
+        assert (folder / library.RECORD).is_file() and (folder / held).is_file()
+        assert (folder / "model.safetensors").exists() is left
+        assert not library.is_whole(folder) and library.find(own, []) == []
+    library.remove(folder, own)
+    assert not folder.exists()
+
+
+def test_half_an_adapter_is_not_whole_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = downloaded(tmp_path, "toys/lora")
+    (folder / "config.json").rename(folder / "adapter_config.json")
+    for held, whole in (("model.safetensors", True), ("README.md", False)):
+        with monkeypatch.context() as patch:
+            hold(patch, held)
+            with pytest.raises(FacescriptError, match="a worker uses them"):
+                library.remove(folder, tmp_path)
+        assert library.is_whole(folder) is whole
+
+
+def test_a_model_or_an_adapter_is_whole_with_its_configuration_and_its_record(tmp_path: Path) -> None:
+    assert not library.is_whole(tmp_path / "none")
+    for name in ("config.json", "adapter_config.json"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text("{}")
+        assert not library.is_whole(folder)
+        (folder / library.RECORD).write_text("{}")
+        assert library.is_whole(folder)
+        (folder / name).unlink()
+        assert not library.is_whole(folder)
+
+
 @pytest.mark.parametrize("name", ["", "tiny", "a/b/c", "../b", "a/..", "a/b c", "/a", "a--b/c", "a/" + "b" * 200])
 def test_names_that_are_none_on_the_hub_are_refused(name: str) -> None:
     with pytest.raises(FacescriptError, match="no name of a model on the hub"):

@@ -9,11 +9,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+import requests
 from facescript.inference.servers.addresses import parse_address
-from facescript.inference.servers.exchange import Exchange, Limits, Reply
+from facescript.inference.servers.exchange import Exchange, Limits, Reply, is_busy
 from facescript.performance import FacescriptError
 from model_servers import Behaviour, Handler, ModelServer, serving
 
@@ -148,6 +150,19 @@ def test_a_status_is_told_in_our_own_words(status: int, body: bytes, code: str, 
     assert "lied" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("behave", "busy"),
+    [
+        *((lambda handler, status=status: handler.whole(b"", status), True) for status in (429, 502, 503, 504)),
+        *((lambda handler, status=status: handler.whole(b"", status), False) for status in (400, 404, 413, 500, 501)),
+        (Handler.reset, False),
+        (lambda handler: handler.whole(b"", 307, Location="http://a.example/(503)."), False),
+    ],
+)
+def test_a_server_that_has_no_time_now_is_told_from_one_that_refuses(behave: Behaviour, busy: bool) -> None:
+    assert is_busy(failure(behave)[0]) is busy
+
+
 def test_what_passes_is_tried_again() -> None:
     def behave(handler: Handler) -> None:
         count = len(handler.server.requests)
@@ -164,6 +179,41 @@ def test_what_passes_is_tried_again() -> None:
 @pytest.mark.parametrize(("asked", "tries"), [("0", 3), ("1", 1), ("99999999999", 3), ("tomorrow", 3), ("-5", 3)])
 def test_a_pause_that_is_asked_for_is_kept_within_limits(asked: str, tries: int) -> None:
     # A second is more than these limits allow; what is no number of seconds asks for nothing.
+    _, count = failure(lambda handler: handler.whole(b"", 429, Retry_After=asked))
+    assert count == tries
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2026 07:28:10 GMT", 10.0),
+        ("Wed, 21 Oct 2026 09:28:10 +0200", 10.0),
+        ("Wed, 21 Oct 2026 07:28:10 -0000", 10.0),
+        ("Wednesday, 21-Oct-26 07:28:10 GMT", 10.0),
+        ("Wed Oct 21 07:28:10 2026", 10.0),
+        ("Wed, 21 Oct 2020 07:28:10 GMT", 0.0),
+        ("Wed, 21 Oct 99999 07:28:10 GMT", 0.0),
+        ("Wed, 41 Oct 2026 07:28:10 GMT", 0.0),
+        ("Wed, 21 Oct 2026 07:28:10 +9999999999", 0.0),
+        ("7", 7.0),
+        ("0.5", 0.0),
+    ],
+)
+def test_a_pause_may_be_asked_for_as_a_date_by_the_servers_own_clock(asked: str, pause: float) -> None:
+    def behave(handler: Handler) -> None:
+        handler.send_response_only(200)
+        for name, value in {"Date": "Wed, 21 Oct 2026 07:28:00 GMT", "Retry-After": asked}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+
+    with serving(behave) as server:
+        assert send(server).pause == pause
+
+
+@pytest.mark.parametrize(("seconds", "tries"), [(-60, 3), (60, 1)])
+def test_a_date_is_kept_within_the_same_limits(seconds: int, tries: int) -> None:
+    asked = formatdate(time.time() + seconds, usegmt=True)
     _, count = failure(lambda handler: handler.whole(b"", 429, Retry_After=asked))
     assert count == tries
 
@@ -313,6 +363,65 @@ def test_a_proxy_that_is_not_there_is_said_without_its_password(monkeypatch: pyt
     with pytest.raises(FacescriptError, match=r"The proxy to models\.example") as caught:
         Exchange(parse_address("http://models.example"), "", QUICK).send("GET", "/models", b"", nothing)
     assert "secret" not in str(caught.value)
+
+
+SOCKS = "The proxy to models.example speaks SOCKS, which this Python cannot: it lacks the package PySocks."
+UNREADABLE = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names a proxy to models.example that cannot be read."
+
+
+@pytest.mark.parametrize(
+    ("name", "proxy", "message"),
+    [
+        ("all_proxy", "socks5://me:proxy-secret@127.0.0.1:1", SOCKS),
+        ("http_proxy", "socks5h://127.0.0.1:1", SOCKS),
+        ("http_proxy", "http://me:proxy-secret@[bad:1", UNREADABLE),
+        ("http_proxy", "me:proxy-secret@127.0.0.1:1", UNREADABLE),
+        ("http_proxy", "http://me:proxy-secret@host:port", UNREADABLE),
+        ("http_proxy", "ftp://me:proxy-secret@127.0.0.1:1", UNREADABLE),
+        ("http_proxy", "http://", UNREADABLE),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_said_at_once(
+    name: str, proxy: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    # PySocks may be there.
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", _no_socks)
+    monkeypatch.setenv(name, proxy)
+    began = time.monotonic()
+    with pytest.raises(FacescriptError) as caught:
+        Exchange(parse_address("http://models.example"), "", Limits()).send("GET", "/models", b"", nothing)
+    assert time.monotonic() - began < 0.5
+    assert (caught.value.code, caught.value.message, caught.value.hint) == (
+        "server_unreachable",
+        message,
+        "Set HTTPS_PROXY and HTTP_PROXY to http://HOST:PORT, and take ALL_PROXY away, before Blender starts.",
+    )
+
+
+def _no_socks(*_: object, **__: object) -> None:
+    """As requests has it where PySocks is not installed."""
+    raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+
+@pytest.mark.parametrize("name", CERTIFICATES)
+def test_certificates_that_are_not_there_are_said(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in CERTIFICATES:
+        monkeypatch.delenv(other, raising=False)
+    path = str(tmp_path / "gone.pem")
+    monkeypatch.setenv(name, path)
+    with serving(lambda handler: handler.whole(b"{}")) as server:
+        address = parse_address(server.address.replace("http:", "https:"))
+        with pytest.raises(FacescriptError) as caught:
+            Exchange(address, "", Limits()).send("GET", "/models", b"", nothing)
+        assert (caught.value.code, caught.value.message, caught.value.hint) == (
+            "server_unreachable",
+            f"{name} names {path!r}, which is not there.",
+            "Set it to the file of your network's certificate, or take it away, before Blender starts.",
+        )
+        # Without https nobody asks for them.
+        assert send(server).body == b"{}"
 
 
 def test_https_to_a_server_of_http_is_said() -> None:

@@ -673,3 +673,27 @@ def test_pips_errors_are_told_apart(line: str, code: str) -> None:
     assert error.code == code
     assert error.hint
     assert pip_error("torch", -9, []).code == "killed"
+
+
+def test_a_lock_that_was_removed_before_it_was_taken_is_taken_anew(tmp_path: Path) -> None:
+    lock, opened = tmp_path / "setup.lock", []
+
+    def removed_meanwhile(descriptor: int) -> None:
+        # Whoever held it before removes it now, once.
+        if not opened:
+            lock.unlink()
+        opened.append(descriptor)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("facescript.inference.setup.runtime._lock", removed_meanwhile)
+        with locked(tmp_path):
+            assert len(opened) == 2 and lock.exists()
+
+
+def test_removing_a_runtime_removes_its_lock_while_it_is_held(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path / "runtime")
+    runtime.folder.mkdir()
+    with locked(runtime.folder):
+        pass
+    remove(runtime)
+    assert not runtime.folder.exists()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from facescript.inference.worker.local_model import LocalModel, load
 from facescript.inference.worker.skeleton import Request, SkeletonDecoder
 from facescript.performance import CHANNELS, NEUTRAL, Brief, FacescriptError, Pose, keyframeface
 from facescript.performance.channels import HIGH, LOW
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 UP, DOWN = Pose(HIGH), Pose(LOW)
 
@@ -263,6 +266,78 @@ def test_an_adapter_for_another_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FacescriptError, match="does not fit the model") as caught:
         load(base, "none", adapter)
     assert caught.value.code == "bad_adapter"
+
+
+def _renamed(folder: Path, change: Callable[[str], str | None]) -> None:
+    """Give a LoRA's matrices other names, or none."""
+    path = folder / "adapter_model.safetensors"
+    matrices = {change(name): matrix for name, matrix in load_file(path).items()}
+    save_file({name: matrix for name, matrix in matrices.items() if name}, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda name: name.replace("layers.1.", "layers.7."), r"the model has no place for its \S+\.layers\.7\.\S+"),
+        (lambda name: name.replace("layers.", "blocks."), r"the model has no place for its \S+\.blocks\.0\.\S+"),
+        (lambda name: None if "layers.1." in name else name, r"it has nothing for the model's \S+\.layers\.1\.\S+"),
+        (lambda name: None if "lora_B" in name else name, r"it has nothing for the model's \S+\.lora_B\.\S+"),
+        (lambda name: name.replace("base_model.model.", "other."), "the model has no place for its "),
+    ],
+    ids=["deeper", "foreign", "shallower", "halved", "prefix"],
+)
+def test_matrices_that_the_model_has_no_place_for_or_lacks_are_no_fit(
+    tmp_path: Path, change: Callable[[str], str | None], why: str
+) -> None:
+    toy = families.toy("qwen3", "digit by digit")
+    base, adapter = saved(toy, tmp_path / "base"), lora(toy, tmp_path / "adapter")
+    _renamed(adapter, change)
+    with pytest.raises(FacescriptError, match=f"^The adapter in .* does not fit the model: {why}") as caught:
+        load(base, "none", adapter)
+    assert caught.value.code == "bad_adapter"
+    assert caught.value.hint == "Choose the model that the adapter was trained for."
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8", "bf16"])
+@pytest.mark.parametrize(
+    ("tied", "more"),
+    [
+        (False, {"target_modules": "all-linear"}),
+        (True, {"target_modules": ["q_proj", "embed_tokens"]}),
+        (False, {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}),
+        (False, {"target_modules": ["q_proj", "lm_head"], "rank_pattern": {"lm_head": 3}, "use_dora": True}),
+        (False, {"target_modules": ["q_proj"], "bias": "lora_only"}),
+    ],
+    ids=["all", "tied", "saved", "dora", "bias"],
+)
+def test_loras_of_every_plain_kind_fit_their_base(
+    tmp_path: Path, quantization: Any, tied: bool, more: dict[str, Any]
+) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    toy = families.toy("qwen3", "digit by digit")
+    toy.model.float()
+    toy.model.config.tie_word_embeddings = tied
+    toy.model.tie_weights()
+    base, adapter = saved(toy, tmp_path / "base"), tmp_path / "adapter"
+    get_peft_model(toy.model, LoraConfig(r=2, task_type="CAUSAL_LM", **more)).save_pretrained(adapter)
+    assert load(base, quantization, adapter).quantization == quantization
+
+
+def test_chat_templates_with_names_and_none_for_plain_conversations_are_refused(tmp_path: Path) -> None:
+    toy = families.toy("qwen3", "digit by digit")
+    base = saved(toy, tmp_path / "base")
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    named = [{"name": "tool_use", "template": "x"}]
+    (base / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": named}))
+    (base / "chat_template.jinja").unlink()
+    local = LocalModel(None, AutoTokenizer.from_pretrained(base), "none", base)
+    for ask in (lambda: load(base, "none"), lambda: local.chat_tokens(families.conversation(0))):
+        with pytest.raises(
+            FacescriptError, match="has chat templates for other purposes, and none for plain"
+        ) as caught:
+            ask()
+        assert caught.value.code == "bad_model"
 
 
 def test_cancelling_between_steps_leaves_the_decoder_usable() -> None:

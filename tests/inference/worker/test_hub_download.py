@@ -132,6 +132,83 @@ def test_a_file_that_is_not_what_the_hub_says_is_not_kept(
         assert not list(runtime.folder.rglob(f"{changed}*"))
 
 
+def test_what_is_left_of_a_removal_is_fetched_anew_and_no_other_folder_is_touched(hub: Hub, runtime: Any) -> None:
+    folder = fetched(runtime)
+    # Something of it was in use.
+    for path in folder.iterdir():
+        if path.name not in ("model.safetensors", library.RECORD):
+            path.unlink()
+    (folder / "model.safetensors").write_bytes(b"half")
+    assert fetched(runtime) == folder
+    assert all((folder / name).read_bytes() == FILES[name] for name in FETCHED)
+    (folder / library.RECORD).unlink()
+    error = refused(runtime)
+    assert (error.code, error.message, error.hint) == (
+        "not_ours",
+        f"{folder} is in the way: it is no whole model that Facescript downloaded.",
+        "Delete that folder or move it away, then press Download again.",
+    )
+    assert {path.name for path in folder.iterdir()} == FETCHED
+    for path in folder.iterdir():
+        path.unlink()
+    assert fetched(runtime) == folder and library.is_whole(folder)
+
+
+def test_a_commit_that_is_gone_is_left_for_the_newest_with_the_files_that_are_the_same(hub: Hub, runtime: Any) -> None:
+    partial = runtime.folder / "downloads" / "toys--tiny.partial"
+    partial.mkdir(parents=True)
+    (partial / library.RECORD).write_text(json.dumps({"name": NAME, "commit": COMMIT}))
+    (partial / "config.json").write_bytes(FILES["config.json"])
+    # As long as the new one, and another.
+    (partial / "README.md").write_bytes(FILES["README.md"][::-1])
+    (partial / "vocab.txt").write_bytes(b"no more")
+    (partial / "model.safetensors.part").write_bytes(b"old" * 1000)
+    hub.gone, hub.commit = {COMMIT}, "b" * 40
+    folder = fetched(runtime)
+    assert {path.name for path in folder.iterdir()} == {*FETCHED, library.RECORD}
+    assert all((folder / name).read_bytes() == FILES[name] for name in FETCHED)
+    assert json.loads((folder / library.RECORD).read_text()) == {"name": NAME, "commit": "b" * 40}
+    asked = {path.rpartition("/")[2]: begin for path, begin in hub.asked if "/resolve/" in path}
+    # What was the same is not fetched again, and nothing goes on in the middle of another file.
+    assert asked == dict.fromkeys(FETCHED - {"config.json"}, "")
+
+
+def test_a_file_without_a_digest_is_checked_by_its_size_and_one_without_a_size_is_refused(
+    hub: Hub, runtime: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = hub.listing(COMMIT)
+    for row in listing["siblings"]:
+        row["blobId"] = None
+    monkeypatch.setattr(hub, "listing", lambda commit: listing)
+    assert (fetched(runtime) / "config.json").read_bytes() == FILES["config.json"]
+    library.remove(runtime.folder / "downloads" / "toys--tiny", runtime.folder / "downloads")
+    del listing["siblings"][0]["size"]
+    error = refused(runtime)
+    assert (error.code, error.message) == ("bad_model", "The hub does not say how large config.json is.")
+
+
+def test_a_token_that_is_not_accepted_is_said(
+    hub: Hub, runtime: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.refuses_tokens = True
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    error = refused(runtime)
+    assert (error.code, str(error)) == (
+        "bad_token",
+        "The hub does not accept HF_TOKEN (401). "
+        "Start Blender with one that is valid, or without it: most models need none.",
+    )
+    monkeypatch.delenv("HF_TOKEN")
+    (tmp_path / "token").write_text("hf_secret")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    error = refused(runtime)
+    assert (error.code, str(error)) == (
+        "bad_token",
+        "The hub does not accept the token that this machine is logged in with (401). "
+        "Log in again (hf auth login) or out (hf auth logout).",
+    )
+
+
 def test_what_cannot_be_fetched_is_named_with_what_to_do(hub: Hub, runtime: Any, monkeypatch: Any) -> None:
     error = refused(runtime, "toys/other")
     assert (error.code, error.message) == ("no_model", "There is no model toys/other on the hub, or it is private.")

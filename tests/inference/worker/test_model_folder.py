@@ -112,6 +112,14 @@ def test_an_index_names_files_of_its_folder(folder: Path, name: str) -> None:
     model_folder.check_model(folder)
 
 
+def test_names_that_no_file_can_have_are_not_there(folder: Path) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": "x" * 300 + ".safetensors"}}))
+    assert model_refused(folder) == f"{folder} has no {'x' * 60}, which its index names."
+    for far in (folder / ("x" * 300), Path("x" * 5000)):
+        assert "There is no model folder" in refused(model_folder.check_model, far, "no_model")
+        assert "holds no adapter_model.safetensors" in refused(model_folder.check_lora, far, "bad_adapter")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -159,6 +167,9 @@ def test_any_header_is_read_or_refused(data: bytes, size: int) -> None:
         ({"num_hidden_layers": 2000, "intermediate_size": 2_000_000}, "far more weights"),
         ({"num_attention_heads": 4096, "head_dim": 8192}, "far more weights"),
         ({"text_config": {"hidden_size": 100_000, "vocab_size": 4_000_000}}, "far more weights"),
+        ({"text_config": None, "num_hidden_layers": 2000, "intermediate_size": 2_000_000}, "far more weights"),
+        ({"text_config": {}, "num_hidden_layers": 2000, "intermediate_size": 2_000_000}, "far more weights"),
+        ({"text_config": CONFIG, "vocab_size": 10**9}, "'vocab_size' is not a whole number"),
     ],
 )
 def test_no_more_memory_is_asked_for_than_the_weights_take(folder: Path, changes: dict[str, Any], words: str) -> None:
@@ -198,6 +209,12 @@ def lora(tmp_path: Path) -> Path:
         {"lora_alpha": -1},
         {"lora_dropout": 2},
         {"lora_alpha": "8"},
+        {"rank_pattern": {"q_proj": 1_000_000}},
+        {"rank_pattern": {".*": -1}},
+        {"rank_pattern": {".*": True}},
+        {"rank_pattern": ["q_proj"]},
+        {"alpha_pattern": {"q_proj": 1e308}},
+        {"alpha_pattern": {"q_proj": "8"}},
         {"target_modules": "(a+)+" * 10_000},
         {"anything": "else"},
     ],
@@ -205,6 +222,12 @@ def lora(tmp_path: Path) -> Path:
 def test_only_plain_loras_are_used(lora: Path, changes: dict[str, Any]) -> None:
     (lora / "adapter_config.json").write_text(json.dumps(LORA | changes))
     refused(model_folder.check_lora, lora, "bad_adapter")
+
+
+def test_layers_may_have_ranks_of_their_own(lora: Path) -> None:
+    own = {"rank_pattern": {"q_proj": 16}, "alpha_pattern": {"q_proj": 32.0}}
+    (lora / "adapter_config.json").write_text(json.dumps(LORA | own))
+    model_folder.check_lora(lora)
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
@@ -215,6 +238,7 @@ def test_a_loras_links_end_within_its_folder(lora: Path, name: str) -> None:
 
 
 TURNS = [[{"role": "user", "content": "x"}]]
+MUCH = "takes too long, or makes too much text"
 
 
 @pytest.mark.parametrize(
@@ -227,18 +251,40 @@ TURNS = [[{"role": "user", "content": "x"}]]
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux alone")
 def test_a_template_that_makes_gigabytes_is_refused(template: str) -> None:
-    assert not template_trial.is_bounded(template, TURNS)
+    assert template_trial.template_faults(template, TURNS) == MUCH
 
 
 def test_a_template_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_trial, "SECONDS", 1)
     loops = "".join(f"{{% for i{n} in range(99999) %}}" for n in range(5)) + "{% endfor %}" * 5
-    assert not template_trial.is_bounded(loops, TURNS)
+    assert template_trial.template_faults(loops, TURNS) == MUCH
+
+
+# What only transformers' templates know, which would end a trial without it before what comes after.
+FIRST = [
+    "{% generation %}x{% endgeneration %}",
+    "{% generation %}{% set x = 1 %}{% endgeneration %}{{ [][0 if x is undefined else messages.nothing.at_all] }}",
+    "{{ messages | tojson(true, 2) }}",
+    "{{ [][0 if tools is none and documents is none else messages.nothing.at_all] }}",
+    "{{ strftime_now('%Y') | int + 1 / (strftime_now('%Y') | int) }}",
+]
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_nothing_of_transformers_own_hides_what_comes_after_it(first: str) -> None:
+    much = "{% for i in range(99999) %}{{ 'x' * 999 }}{% endfor %}"
+    assert template_trial.template_faults(first + much, TURNS) == MUCH
+    assert template_trial.template_faults(first, TURNS) == ""
+
+
+@pytest.mark.parametrize("template", ["{% generation %}", "{% if", "{% load code %}", "{{ 'x' | run }}"])
+def test_what_is_no_template_is_refused(template: str) -> None:
+    assert template_trial.template_faults(template, TURNS) == "cannot be used (it is no Jinja template)"
 
 
 def test_other_templates_are_left_to_transformers() -> None:
-    for template in ("{{ messages[0].content }}", "{% generation %}", "{{ raise_exception('no') }}", "{% if"):
-        assert template_trial.is_bounded(template, TURNS)
+    for template in ("{{ messages[0].content }}", "{{ raise_exception('no') }}", ""):
+        assert template_trial.template_faults(template, TURNS) == ""
 
 
 @pytest.fixture

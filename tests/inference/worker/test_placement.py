@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 import families
+import toys
 from facescript.inference.footprint import Footprint, footprint
 from facescript.inference.options import EMBEDDED_MODEL
 from facescript.inference.worker import local_model, placement
@@ -144,6 +145,47 @@ def test_accelerate_puts_on_the_gpu_what_fits(
     room = times * footprint(tmp_path).weights(quantization)
     found = placement.device_map(tmp_path, quantization, {0: room, "cpu": 10 * GB})
     assert set(found.values()) == devices
+
+
+@pytest.mark.parametrize(
+    ("stored", "quantization", "size"),
+    [("float32", "none", 4), ("bfloat16", "none", 2), ("bfloat16", "fp32", 4), ("float32", "fp32", 4)],
+)
+def test_a_gpus_limit_is_reckoned_in_the_precision_that_is_loaded(
+    tmp_path: Path, stored: str, quantization: str, size: int
+) -> None:
+    import torch
+
+    model = toys.language_model(4).to(getattr(torch, stored))
+    model.save_pretrained(tmp_path)
+    room = int(0.62 * size * sum(p.numel() for p in model.parameters()))
+    found = placement.device_map(tmp_path, quantization, {0: room, "cpu": GB})
+    placed = [p.numel() for name, p in model.named_parameters() if _device(found, name) == 0]
+    assert 0 < size * sum(placed) <= room
+    assert set(found.values()) == {0, "cpu"}
+
+
+def _device(found: dict[str, object], name: str) -> object:
+    return next(device for module, device in found.items() if name.startswith(f"{module}."))
+
+
+def test_what_others_in_the_container_use_is_not_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "_CONTROL_GROUP", tmp_path)
+    unlimited = placement.this_machine().memory
+    (tmp_path / "memory.max").write_text("3000\n")
+    (tmp_path / "memory.current").write_text("2500\n")
+    assert placement.this_machine().memory == 500
+    (tmp_path / "memory.stat").write_text("active_file 300\ninactive_file 200\n")
+    assert placement.this_machine().memory == 700
+    (tmp_path / "memory.current").write_text("3500\n")
+    assert placement.this_machine().memory == 0
+    (tmp_path / "memory.max").write_text("max\n")
+    assert placement.this_machine().memory > unlimited // 2
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("3000\n")
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("2500\n")
+    (tmp_path / "memory" / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 100\n")
+    assert placement.this_machine().memory == 600
 
 
 _MEASURE = """
