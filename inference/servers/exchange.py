@@ -23,6 +23,8 @@ Check = Callable[[], None]
 GLANCE = 0.1
 # What may pass: too many requests, and a server that is restarted, loading, or behind a proxy that waits for it.
 _PASSING = (429, 502, 503, 504)
+# Of these, what any request would meet; a proxy may be tired of waiting (504) for a long one alone.
+_BUSY = (429, 502, 503)
 # Refusals whose words are looked at.
 TELLING = (400, 422, 500)
 # How servers call texts that are too long (llama.cpp, vLLM, Ollama); their own words may quote the script.
@@ -59,7 +61,7 @@ class Reply:
 
 def is_busy(error: FacescriptError) -> bool:
     """Whether an error says that a server has no time now: it is loading or restarted, or has too many requests."""
-    return error.code == "server_refused" and error.message.endswith(tuple(f"({status})." for status in _PASSING))
+    return error.code == "server_refused" and error.message.endswith(tuple(f"({status})." for status in _BUSY))
 
 
 class Passing(Exception):

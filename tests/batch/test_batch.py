@@ -273,7 +273,7 @@ def test_a_batch_does_not_write_over_the_faces_that_it_is_given(setting: Setting
 def test_a_server_that_is_loading_is_waited_for_as_one_that_is_away(
     setting: Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = iter([503, 429, 502, 504, 503, 503, 503])
+    answers = iter([503, 429, 502, 503, 503, 503, 503])
 
     def loading(handler: Handler) -> None:
         handler.whole(b"{}", next(answers, 200))
