@@ -327,8 +327,10 @@ def drag_marker(name: str, frames: int) -> None:
     """Move one marker, and no other."""
     for marker in bpy.context.scene.timeline_markers:
         marker.select = marker.name == name
-    with inside("DOPESHEET_EDITOR"):
-        bpy.ops.marker.move("EXEC_DEFAULT", True, frames=frames)
+        if marker.select:
+            marker.frame += frames
+    # Blender 4.3 crashes where its own operator for it is called from a timer.
+    bpy.ops.ed.undo_push(message="Move Markers")
 
 
 def change_key(beat: Any, shape: str, by: float) -> None:
