@@ -149,21 +149,24 @@ def _state(target: Any, face: Any, scene: bpy.types.Scene) -> bytes:
     return digest.digest()
 
 
-def _values(group: Any) -> list[Any]:
-    """All that a group of properties holds, as something whose text can be compared."""
+def _values(group: Any, known: dict[type, list[tuple[str, str, bool]]] | None = None) -> list[Any]:
+    """All that a group of properties holds, as something whose text can be compared; `known` are the properties of the
+    types of groups that were met, which take longer to ask for than the values."""
+    known = {} if known is None else known
+    if type(group) not in known:
+        fields = [(p.identifier, p.type, bool(getattr(p, "is_array", False))) for p in group.bl_rna.properties]
+        known[type(group)] = [field for field in fields if field[0] not in _SELECTED]
     found = []
-    for prop in group.bl_rna.properties:
-        if prop.identifier in _SELECTED:
-            continue
-        value = getattr(group, prop.identifier)
-        if prop.type == "COLLECTION":
-            found.append([_values(row) for row in value])
+    for name, kind, is_array in known[type(group)]:
+        value = getattr(group, name)
+        if kind == "COLLECTION":
+            found.append([_values(row, known) for row in value])
         elif isinstance(value, bpy.types.PropertyGroup):
-            found.append(_values(value))
+            found.append(_values(value, known))
         elif isinstance(value, bpy.types.ID):
             found.append(value.session_uid)
         else:
-            found.append(tuple(value) if getattr(prop, "is_array", False) else value)
+            found.append(tuple(value) if is_array else value)
     return found
 
 
