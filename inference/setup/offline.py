@@ -14,7 +14,17 @@ from ...performance.errors import FacescriptError
 from .child_process import Cancelled, never
 from .fetching import sha256, size_of
 from .locks import Target
-from .runtime import ACCELERATORS, MODEL_LOCK, PIP_LOCK, extension_version, locked, read_json, remove_tree, write_json
+from .runtime import (
+    ACCELERATORS,
+    MODEL_LOCK,
+    PIP_LOCK,
+    SETUP_LOCK,
+    extension_version,
+    locked,
+    read_json,
+    remove_tree,
+    write_json,
+)
 from .steps import check_python, make_env, update_pip
 from .wheels import check_folder, fetch, find_wheel
 from .work import Report, SetupOptions, Work
@@ -75,7 +85,7 @@ def make_folder(
                 yield from _make(work, platform, python)
             finally:
                 remove_tree(scratch)
-        (folder / "setup.lock").unlink(missing_ok=True)
+        (folder / SETUP_LOCK).unlink(missing_ok=True)
     except OSError as error:
         what = f"The folder {folder} cannot be written: {error.strerror or error}."
         raise FacescriptError("no_folder", what, "Free some space, or choose another folder.") from error

@@ -41,7 +41,7 @@ MODEL_LOCK = "model.lock"
 PIP_LOCK = "pip.lock"
 # A state file is a few hundred bytes; more is not one of ours.
 _MAX_STATE_BYTES = 1 << 20
-_LOCK = "setup.lock"
+SETUP_LOCK = "setup.lock"
 
 StateKind = Literal["missing", "incomplete", "outdated", "ready"]
 Accelerator = Literal["cpu", "cuda"]
@@ -265,11 +265,11 @@ def remove(runtime: Runtime) -> None:
             raise _in_use(runtime.folder)
         # While it is held: nobody else can have it then.
         with suppress(OSError):
-            (runtime.folder / _LOCK).unlink()
+            (runtime.folder / SETUP_LOCK).unlink()
     with suppress(OSError):
         # Windows removes no file that is open, by whomever.
         if sys.platform == "win32":
-            (runtime.folder / _LOCK).unlink(missing_ok=True)
+            (runtime.folder / SETUP_LOCK).unlink(missing_ok=True)
         runtime.folder.rmdir()
 
 
@@ -376,7 +376,7 @@ def locked(folder: Path) -> Iterator[int]:
     Raises FacescriptError (`busy`) if another set-up holds it.
     """
     while True:
-        with (folder / _LOCK).open("a+b") as file:
+        with (folder / SETUP_LOCK).open("a+b") as file:
             try:
                 _lock(file.fileno())
             except OSError as error:
@@ -386,7 +386,7 @@ def locked(folder: Path) -> Iterator[int]:
                     "Wait until it ends; close other Blenders if there is none.",
                 ) from error
             # Whoever held it may have removed it: then others lock a new one.
-            if _is_at(file.fileno(), folder / _LOCK):
+            if _is_at(file.fileno(), folder / SETUP_LOCK):
                 yield file.fileno()
                 return
 

@@ -30,7 +30,7 @@ from typing import Any
 
 from ...performance import FacescriptError, jsonl
 from ..models.library import PARTIAL, RECORD, is_whole, remove
-from ..setup.runtime import locked, read_json, write_json
+from ..setup.runtime import SETUP_LOCK, locked, read_json, write_json
 from ..setup.watched import end_with
 from .channel import Output
 
@@ -49,7 +49,6 @@ _BEAT, _SPARE, _BLOCK = 0.5, 256 << 20, 1 << 20
 # would be seen too seldom.
 _CHUNK = 256 << 10
 _LATER = "Press Download to go on where it stopped."
-_LOCK = "setup.lock"
 
 Say = Callable[[float, str], None]
 
@@ -118,7 +117,7 @@ def fetch(name: str, folder: Path, say: Say) -> None:
         with _progress(name, partial, files, say):
             for file in files:
                 _get(name, commit, file, partial)
-    (partial / _LOCK).unlink(missing_ok=True)
+    (partial / SETUP_LOCK).unlink(missing_ok=True)
     partial.rename(folder)
 
 
@@ -151,7 +150,7 @@ def _drop_others(partial: Path, files: Sequence[File]) -> None:
     """Delete what was fetched at another commit, but for whole files that are the same in `files`."""
     known = {file.name: file for file in files if file.sha256 or file.blob}
     for path in partial.iterdir():
-        if path.name != _LOCK and path.is_file() and not (path.name in known and known[path.name].check(path)):
+        if path.name != SETUP_LOCK and path.is_file() and not (path.name in known and known[path.name].check(path)):
             path.unlink()
 
 
