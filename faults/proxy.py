@@ -236,9 +236,10 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                             if stalls:
                                 proxy.pause(3600.0)
                             raise _Cut
+                    # Before it is written: who has it may ask at once how much was sent.
+                    proxy.sent += len(piece)
                     self.wfile.write(piece)
                     sent += len(piece)
-                    proxy.sent += len(piece)
                     if weather.rate:
                         proxy.pause(len(piece) / weather.rate)
                     if proxy.closing:
@@ -253,10 +254,11 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                     data = end.recv(_CHUNK)
                     if not data:
                         raise _Cut
+                    if end is upstream:
+                        proxy.sent += len(data)
                     (upstream if end is self.connection else self.connection).sendall(data)
                     if end is upstream:
                         sent += len(data)
-                        proxy.sent += len(data)
                         if weather.rate:
                             proxy.pause(len(data) / weather.rate)
                 if 0 <= weather.cut_after < sent:
