@@ -12,15 +12,17 @@ file in which keys were dragged and not followed yet, it goes one step further.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import bpy
+import numpy as np
 from bpy.app.handlers import persistent
 
 from ..performance import FacescriptError
 from ..rig_mapping import hand_edits, timeline
-from ..rig_mapping.steps import Slices, Steps
+from ..rig_mapping.steps import Slices, Steps, finish, steadily
 from . import desk, faces
 from .held import Held
 from .session import SLICE, dragging, redraw, session, told
@@ -30,7 +32,8 @@ from .undo import Direction, push_undo, travel
 _REST = 0.3
 
 # What is only looked at: it changes without a step of undo.
-_SELECTED = frozenset(("rna_type", "name", "active", "active_beat", "active_variation", "variations", "model"))
+_SELECTED = frozenset(("rna_type", "active", "active_beat", "active_variation", "variations", "model"))
+_NUMBERS = {"INT": np.int32, "FLOAT": np.float32, "BOOLEAN": np.bool_}
 # How many states are remembered that undo and redo pass by: more than there are steps of undo by default.
 _PASSED = 256
 
@@ -45,7 +48,7 @@ class Follower:
     def __init__(self) -> None:
         self._seen: tuple[Any, ...] = ()
         self._settled: tuple[Any, ...] = ()
-        self._begun, self._followed = b"", False
+        self._left = b""
         self._passed: dict[bytes, None] = {}
         self.travelled: Direction | None = None
         self.travelling = False
@@ -83,13 +86,14 @@ class Follower:
             face = faces.settings_of(found.target)
             if not face.beats:
                 return
-            if direction and _state(found.target, face, scene) in self._passed and self._travel(direction):
-                return
+            if direction and self._passed:
+                state = finish(_state_steps(Held(found.target, scene)))
+                if state in self._passed and self._travel(direction):
+                    return
             now = _look_of(found.target, face, scene)
             at_rest, self._seen = now == self._seen, now
             if at_rest and now != self._settled:
-                self._settled = now
-                self._begun, self._followed = _state(found.target, face, scene), False
+                self._settled, self._left = now, b""
                 held = Held(found.target, scene)
                 session().following = Slices(self._following(held), held.sight)
         except FacescriptError as error:
@@ -124,50 +128,73 @@ class Follower:
         redraw()
 
     def _following(self, held: Held) -> Steps[None]:
+        begun = yield from steadily(lambda: _state_steps(held))
         yield from desk.read_steps(held.find()[0])
         face, scene = held.find()
-        self._followed = yield from desk.follow_steps(desk.Desk.of(held.target, face, scene))
+        if not (yield from desk.follow_steps(desk.Desk.of(held.target, face, scene))):
+            return
+        if (yield from steadily(lambda: _state_steps(held))) != begun:
+            self._left = begun
 
     def _close(self) -> None:
         """Close a step of undo, if anything has followed: undo and redo pass by what was there before."""
-        found, scene = faces.remembered(bpy.context), bpy.context.scene
-        if not self._followed or found is None or found.target is None or scene is None:
-            return
-        with suppress(FacescriptError):
-            if _state(found.target, faces.settings_of(found.target), scene) != self._begun:
-                self._pass_by(self._begun)
-                push_undo("Follow Keys and Markers")
+        if self._left:
+            self._pass_by(self._left)
+            push_undo("Follow Keys and Markers")
 
 
-def _state(target: Any, face: Any, scene: bpy.types.Scene) -> bytes:
-    """A digest of what a step of undo may be of: keys, markers, the list, settings, the mapping."""
+def _state_steps(held: Held) -> Steps[bytes]:
+    """A digest of what a step of undo may be of: keys, markers, the list, settings, the mapping.
+
+    In small steps, between which nothing may be changed. Raises FacescriptError (`target_gone`).
+    """
+    face, scene = held.find()
     owner = face.id_data
+    digest = hashlib.blake2b(repr(owner.session_uid).encode(), digest_size=16)
+    for group in (face, owner.facescript_mapping):
+        for value in _values(group):
+            digest.update(repr(value).encode())
+            yield
     marked = sorted((marker.frame, marker.name) for marker in scene.timeline_markers)
-    held = (owner.session_uid, marked, _values(face), _values(owner.facescript_mapping))
-    digest = hashlib.blake2b(hand_edits.fingerprint(target, whole=True), digest_size=16)
-    digest.update(repr(held).encode())
+    digest.update(repr(marked).encode())
+    yield
+    digest.update((yield from hand_edits.whole_fingerprint(held.target)))
     return digest.digest()
 
 
-def _values(group: Any, known: dict[type, list[tuple[str, str, bool]]] | None = None) -> list[Any]:
-    """All that a group of properties holds, as something whose text can be compared; `known` are the properties of the
-    types of groups that were met, which take longer to ask for than the values."""
-    known = {} if known is None else known
-    if type(group) not in known:
-        fields = [(p.identifier, p.type, bool(getattr(p, "is_array", False))) for p in group.bl_rna.properties]
-        known[type(group)] = [field for field in fields if field[0] not in _SELECTED]
-    found = []
-    for name, kind, is_array in known[type(group)]:
-        value = getattr(group, name)
-        if kind == "COLLECTION":
-            found.append([_values(row, known) for row in value])
-        elif isinstance(value, bpy.types.PropertyGroup):
-            found.append(_values(value, known))
-        elif isinstance(value, bpy.types.ID):
-            found.append(value.session_uid)
+def _values(group: Any) -> Iterator[Any]:
+    """All that a group of properties holds, property by property, as something whose text can be compared."""
+    for field in group.bl_rna.properties:
+        if field.identifier in _SELECTED:
+            continue
+        value = getattr(group, field.identifier)
+        if field.type == "COLLECTION":
+            yield len(value)
+            yield from _columns(value, field.fixed_type)
         else:
-            found.append(tuple(value) if is_array else value)
-    return found
+            yield _plain(value)
+
+
+def _columns(rows: Any, kind: Any) -> Iterator[Any]:
+    """What the rows of a collection hold, a property at a time: Blender is asked for numbers once, not for each row."""
+    for field in kind.properties:
+        name = field.identifier
+        if name in _SELECTED:
+            continue
+        if field.type in _NUMBERS:
+            flat = np.empty(len(rows) * max(1, field.array_length), dtype=_NUMBERS[field.type])
+            rows.foreach_get(name, flat)
+            yield flat.tobytes()
+        else:
+            yield [_plain(getattr(row, name)) for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bpy.types.ID):
+        return value.session_uid
+    if isinstance(value, bpy.types.PropertyGroup):
+        return list(_values(value))
+    return tuple(value) if isinstance(value, bpy.types.bpy_prop_array) else value
 
 
 def _look_of(target: Any, face: Any, scene: bpy.types.Scene) -> tuple[Any, ...]:

@@ -48,28 +48,30 @@ class _Keyed:
     record: Record | None
 
 
-def fingerprint(target: Target, whole: bool = False) -> bytes:
-    """A digest of where all keys of the target's channels are: another one means that there is something to find.
-
-    With `whole` handles, kinds of keys and what was recorded of them are part of it.
-    """
+def fingerprint(target: Target) -> bytes:
+    """A digest of where all keys of the target's channels are: another one means that there is something to find."""
     digest = hashlib.blake2b(digest_size=16)
-    channels = _addresses(target)
+    for _, _, curve in _shown(target):
+        points = curve.keyframe_points
+        flat = np.empty(2 * len(points), dtype="f4")
+        points.foreach_get("co", flat)
+        digest.update(curve.data_path.encode() + flat.tobytes())
+    return digest.digest()
+
+
+def whole_fingerprint(target: Target) -> Steps[bytes]:
+    """`fingerprint`, with handles, kinds of keys and what was recorded of them, in small steps."""
+    digest = hashlib.blake2b(digest_size=16)
+    for _, _, curve in _shown(target):
+        digest.update(curve.data_path.encode())
+        for values in api.read_keys(curve).values():
+            digest.update(np.ascontiguousarray(values).tobytes())
+        yield
     for block in datablocks(target):
         place = api.find_place(block)
-        for curve in api.fcurves(place):
-            if (block.as_pointer(), (curve.data_path, curve.array_index)) in channels:
-                digest.update(curve.data_path.encode())
-                if whole:
-                    for values in api.read_keys(curve).values():
-                        digest.update(np.ascontiguousarray(values).tobytes())
-                    continue
-                points = curve.keyframe_points
-                flat = np.empty(2 * len(points), dtype="f4")
-                points.foreach_get("co", flat)
-                digest.update(flat.tobytes())
-        if whole and place is not None:
+        if place is not None:
             digest.update(repr((place.action.session_uid, place.action.get(records.PROPERTY))).encode())
+            yield
     return digest.digest()
 
 
@@ -110,14 +112,21 @@ def drags(moves: Mapping[int, float], spans: Floats) -> dict[tuple[float, float]
 
 def _curves(target: Target) -> Iterator[tuple[tuple[str, ...], Any, Record | None]]:
     """Every F-curve that shows channels of the target: the channels, the F-curve, its record."""
+    written: dict[int, Mapping[Address, Record]] = {}
+    for block, names, curve in _shown(target):
+        if block.as_pointer() not in written:
+            written[block.as_pointer()] = renames.load(block).curves
+        yield names, curve, written[block.as_pointer()].get((curve.data_path, curve.array_index))
+
+
+def _shown(target: Target) -> Iterator[tuple[Any, tuple[str, ...], Any]]:
+    """Every F-curve that shows channels of the target: its datablock, the channels, the F-curve."""
     channels = _addresses(target)
     for block in datablocks(target):
-        records = renames.load(block).curves
         for curve in api.fcurves(api.find_place(block)):
-            address = (curve.data_path, curve.array_index)
-            names = channels.get((block.as_pointer(), address))
+            names = channels.get((block.as_pointer(), (curve.data_path, curve.array_index)))
             if names:
-                yield names, curve, records.get(address)
+                yield block, names, curve
 
 
 def _addresses(target: Target) -> dict[tuple[int, Address], tuple[str, ...]]:

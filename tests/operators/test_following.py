@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +38,69 @@ def _drag(obj: Any, start: float, distance: float) -> None:
                         part.x += distance
 
 
+def _state(extension: Any, obj: Any) -> bytes:
+    faces, held = extension.module("operators.faces"), extension.module("operators.held")
+    following, steps = extension.module("operators.following"), extension.module("rig_mapping.steps")
+    state: bytes = steps.finish(following._state_steps(held.Held(faces.find(obj), bpy.context.scene)))
+    return state
+
+
 def test_undo_and_redo_pass_by_what_was_dragged_and_not_followed_yet(
     extension: Any, performed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    following, faces = extension.module("operators.following"), extension.module("operators.faces")
+    following = extension.module("operators.following")
     follower, gone = following._follower, []
     monkeypatch.setattr(following, "travel", lambda direction: gone.append(direction) is None)
     _rest(extension)
     _drag(performed, 40.0, 100.0)
-    place = (faces.find(performed), performed.facescript, bpy.context.scene)
-    dragged = following._state(*place)
+    dragged = _state(extension, performed)
     _rest(extension)
     assert [row.frame for row in performed.facescript.beats] == [1, 25, 149]
     # Where all agrees, undo and redo have arrived.
     for follower.travelled in ("undo", "redo"):
         _rest(extension)
-    assert gone == [] and following._state(*place) != dragged
-    monkeypatch.setattr(following, "_state", lambda *place: dragged)
+    assert gone == [] and _state(extension, performed) != dragged
+    monkeypatch.setattr(following, "finish", lambda steps: dragged)
     for follower.travelled in ("undo", "redo"):
         follower.look()
     assert gone == ["undo", "redo"]
+
+
+def _curl(obj: Any) -> None:
+    curve = next(iter(blender_api.fcurves(blender_api.find_place(obj.data.shape_keys))))
+    curve.keyframe_points[0].handle_right_type = "FREE"
+    curve.keyframe_points[0].handle_right.y += 0.01
+
+
+_STEPS_OF_UNDO: dict[str, Callable[[Any], object]] = {
+    "a handle": _curl,
+    "a text": lambda obj: setattr(obj.facescript.beats[1], "text", "She frowns."),
+    "a region": lambda obj: obj.facescript.beats[2].regions.__setitem__(0, 0.5),
+    "a lock": lambda obj: setattr(obj.facescript.beats[0], "locked", True),
+    "a setting": lambda obj: setattr(obj.facescript.motion, "attack", 0.31),
+    "an emotion": lambda obj: setattr(obj.facescript, "emotion", "Calm"),
+    "a name of the mapping": lambda obj: setattr(obj.facescript_mapping.rows[0], "name", "Jaw"),
+    "a number of the mapping": lambda obj: setattr(obj.facescript_mapping.rows[0], "gain", 0.4),
+    "an object of the mapping": lambda obj: setattr(obj.facescript_mapping.rows[0], "object", obj),
+    "a marker": lambda obj: bpy.context.scene.timeline_markers.new("mine", frame=7),
+}
+
+
+@pytest.mark.parametrize("change", _STEPS_OF_UNDO.values(), ids=_STEPS_OF_UNDO)
+def test_states_of_undo_differ_by_whatever_was_changed(
+    extension: Any, performed: Any, change: Callable[[Any], object]
+) -> None:
+    performed.facescript_mapping.rows.add()
+    before = _state(extension, performed)
+    assert _state(extension, performed) == before
+    change(performed)
+    assert _state(extension, performed) != before
+
+
+def test_what_is_only_selected_is_no_state_of_undo(extension: Any, performed: Any) -> None:
+    before = _state(extension, performed)
+    performed.facescript.active_beat = 2
+    assert _state(extension, performed) == before
 
 
 def test_where_nothing_follows_undo_stops(extension: Any, performed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
