@@ -80,6 +80,9 @@ def bench_window(runtime: Path, build: Callable[[Path], Path]) -> dict[str, floa
         target = TARGETS["draw" if name == "draw" else "timer"]
         longest, middle = max(spent), float(np.median(spent))
         print(f"{label:52}longest {longest:6.1f} (target {target:.0f}), median {middle:5.2f}, of {len(spent)}")
+    whole, bare = found["collections"], found["bare"][0]
+    longest = max(whole, default=0.0)
+    print(f"Not in these: {len(whole)} whole collections of garbage by Python, longest {longest:.1f}; {bare:.1f} bare")
     for line in found["log"].splitlines():
         if line.endswith(" ms"):
             print(f"    {line}")

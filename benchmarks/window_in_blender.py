@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -21,15 +22,37 @@ sys.path.insert(0, _SETTINGS["gui"])
 import desk  # type: ignore[import-not-found]  # noqa: E402
 
 
+class Collections:
+    """Python's own collections of garbage, which come in the middle of any add-on's callback: milliseconds of each."""
+
+    def __init__(self) -> None:
+        self.spent: list[float] = []
+        self.whole: list[float] = []
+        self._begun = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, about: dict[str, int]) -> None:
+        if phase == "start":
+            self._begun = time.perf_counter()
+            return
+        self.spent.append((time.perf_counter() - self._begun) * 1000.0)
+        if about["generation"] == 2:
+            self.whole.append(self.spent[-1])
+
+
+COLLECTIONS = Collections()
+
+
 def timed(work: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
-    """`work`, which notes the milliseconds that each call takes; long ones are named in the log."""
+    """`work`, which notes the milliseconds that each call takes without collections; long ones are named in the log."""
 
     def measured(*given: Any) -> Any:
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), len(COLLECTIONS.spent)
         try:
             return work(*given)
         finally:
-            spent.append((time.perf_counter() - begin) * 1000.0)
+            collected = sum(COLLECTIONS.spent[before:])
+            spent.append((time.perf_counter() - begin) * 1000.0 - collected)
             if spent[-1] > 10.0:
                 print(f"{work.__module__}.{work.__qualname__}: {spent[-1]:.1f} ms", flush=True)
 
@@ -70,6 +93,8 @@ def _timed_draw(draw: Callable[[Any, Any], None], spent: list[float]) -> Callabl
 
 
 def steps(found: dict[str, Any]) -> Iterator[float]:
+    gc.collect()
+    found["bare"] = COLLECTIONS.whole[-1:]
     desk.install()
     bpy.ops.wm.read_homefile(use_empty=False)
     yield 0.5
@@ -128,6 +153,7 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     yield 1.5
     assert session.error is None, session.error
     found["generating"], found["undo"] = list(timers), undo
+    found["collections"] = COLLECTIONS.whole[1:]
 
 
 desk.run(steps)
