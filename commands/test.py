@@ -112,7 +112,8 @@ def _apart(name: str, folders: Sequence[str]) -> Run:
 
 def _carry_out(run: Run, folder: Path, fetching: threading.Lock, printing: threading.Lock) -> int:
     """Carry one run out and show the end of what it said; its status."""
-    command, environment = run.command, dict(os.environ)
+    # With several runs at once, threads of one model would only wait for those of another.
+    command, environment = run.command, os.environ | {"OMP_NUM_THREADS": "1"}
     if run.blender:
         with fetching:
             blenders.fetch(run.blender)
