@@ -59,7 +59,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-model", action="store_true", help="nothing that asks the model, which is slower")
     parser.add_argument("--zip", type=Path, help="a built extension, rather than the checkout's")
     parser.add_argument("--only", default="", help="some steps of a run alone: NUMBER:ACTION,NUMBER:ACTION ...")
-    parser.add_argument("--journal", type=Path, help="keep the journal of all steps here")
+    parser.add_argument("--keep", type=Path, help="a folder for the journal of all steps, and the file of each break")
     options = parser.parse_args(arguments)
     if not options.steps and not options.minutes:
         options.steps = 500
@@ -111,8 +111,11 @@ def soak(folder: Path, seed: int, options: argparse.Namespace) -> dict[str, Any]
     if settings["full"]:
         command = _with_disk(command, full)
     result = _watch(command, folder, environment)
-    if options.journal and (folder / "journal.txt").exists():
-        shutil.copy(folder / "journal.txt", options.journal)
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        for path in (folder / "journal.txt", *folder.glob("broken-*.blend")):
+            if path.exists():
+                shutil.copy(path, options.keep)
     return result
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..performance import Performance
-from .keys import SAME, Codes, Keys, Mask, Record, ours, select
+from .keys import SAME, Codes, Keys, Mask, Record, marked, ours, select
 
 Floats = npt.NDArray[np.float64]
 
@@ -121,11 +121,11 @@ def followed(have: Keys, record: Record | None, codes: Codes, dragged: Mapping[t
 
 
 def distances(have: Keys, record: Record, codes: Codes) -> list[tuple[float, float]]:
-    """(frame, distance) of the recorded keys that are not where they were written, for each place with the same
-    value that one of them may have gone to."""
+    """(frame, distance) of the recorded keys that are not where they were written, for each key of ours with the same
+    value that one of them may have become."""
     mask = ours(have, record, codes)
     left = have["co"][mask, 0].astype(np.float64)
-    others = have["co"][~mask].astype(np.float64)
+    others = have["co"][marked(have) & ~mask].astype(np.float64)
     if not len(others):
         return []
     missing = ~near_any(record.frames, left)

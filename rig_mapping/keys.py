@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keyframes of one F-curve as arrays: which are ours, which are the animator's, and how they come together. Pure numpy.
 
-A record says which keys were written last time, by frame and value. A key that is still as it was written is
-ours, and goes when a performance is written anew; one that was changed, moved or added is the animator's.
+A record says which keys were written last time, by frame and value, and keys that we write bear a mark. A marked key
+that is still as it was written is ours, and goes when a performance is written anew; one that was changed, moved or
+added is the animator's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ Mask = npt.NDArray[np.bool_]
 # A key moved by less than this, in frames or in value, was not moved by a person.
 SAME = 1e-4
 _UNIT = 1e-6
+# What tells our keys from the animator's on the same frame with the same value: their period, which elastic motion
+# alone shows, is the next number that Blender can keep after its default (BKE_bezt_new in fcurve.cc).
+_MARK = np.nextafter(np.float32(4.1), np.float32(5.0))
 
 
 @dataclass(frozen=True)
@@ -96,15 +100,20 @@ def new_keys(
         # Blender's defaults (BKE_bezt_new in fcurve.cc), used if the interpolation is changed to Back or Elastic.
         "back": np.full(count, 1.70158, dtype="f4"),
         "amplitude": np.full(count, 0.8, dtype="f4"),
-        "period": np.full(count, 4.1, dtype="f4"),
+        "period": np.full(count, _MARK, dtype="f4"),
         "select_control_point": no,
         "select_left_handle": no,
         "select_right_handle": no,
     }
 
 
+def marked(keys: Keys) -> Mask:
+    """Which of an F-curve's keys were written by us, whatever has become of them since, shape (K,)."""
+    return np.asarray(keys["period"] == _MARK)
+
+
 def ours(keys: Keys, record: Record | None, codes: Codes) -> Mask:
-    """Which of an F-curve's keys are still as the record says they were written, shape (K,)."""
+    """Which of an F-curve's keys were written by us and are still as the record says, shape (K,)."""
     count = len(keys["co"])
     mask = np.zeros(count, dtype=bool)
     if record is None or not record.frames.size or not count:
@@ -112,7 +121,7 @@ def ours(keys: Keys, record: Record | None, codes: Codes) -> Mask:
     frames, values = record.frames, record.values
     x, y = keys["co"][:, 0].astype(float), keys["co"][:, 1].astype(float)
     nearest = np.clip(np.searchsorted(frames, x - 0.5), 0, frames.size - 1)
-    mask = (np.abs(frames[nearest] - x) < SAME) & (np.abs(values[nearest] - y) < SAME)
+    mask = marked(keys) & (np.abs(frames[nearest] - x) < SAME) & (np.abs(values[nearest] - y) < SAME)
     eased = keys["interpolation"] == codes.interpolation["BEZIER"]
     straight = keys["interpolation"] == codes.interpolation["LINEAR"]
     for side in ("left", "right"):

@@ -134,7 +134,6 @@ def drag_column(user: User) -> None:
     by = rng.choice((2, -3, 8, -11, 30))
     low, high = row.frame - 8.0, row.frame + 4.0
     user.tell(f"the keys in {low:g} to {high:g} by {by} frames")
-    taken: set[int] = set()
     for curve in _curves(user):
         if curve.data_path in state.FOREIGN or not len(curve.keyframe_points):
             continue
@@ -148,13 +147,8 @@ def drag_column(user: User) -> None:
         chosen = chosen[order]
         x = keys["co"][:, 0]
         under = np.array([bool((abs(x[chosen] - at) < 0.1).any()) for at in x]) & ~chosen
-        # One that is dropped on a key of the same value is the one that was written there, for all that can be told.
-        for at, value in keys["co"][under]:
-            alike = chosen & (abs(x - at) < 0.1) & (abs(keys["co"][:, 1] - value) < 1e-4)
-            taken.update(round(float(number)) for number in keys["amplitude"][alike])
         api.write_keys(curve, {name: values[~under] for name, values in keys.items()})
         curve.update()
-    user.step.may_lose = lambda key: key.number in taken
     _done(user, "Move Keyframes")
 
 

@@ -122,6 +122,7 @@ def play(result: dict[str, Any]) -> Iterator[None]:
         except Exception as error:
             what = str(error) if isinstance(error, Broken) else traceback.format_exc()
             journal.end(user)
+            keep(place)
             broken = {"step": place, "action": user.step.name, "what": what, "last": list(journal.last)}
             result["broken"].append(broken)
             if not SETTINGS["keep_going"]:
@@ -185,6 +186,18 @@ def check(user: User, watch: checks.Watch, console: checks.Console) -> None:
     checks.check_file(user)
     watch.check(user)
     console.check(user)
+
+
+def keep(number: int) -> None:
+    """Save the file as it was found, without what the extension brings in step before a file is saved."""
+    handlers = bpy.app.handlers.save_pre
+    before = list(handlers)
+    handlers.clear()
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / f"broken-{number}.blend"), copy=True)
+    except RuntimeError as error:
+        say(f"The file was not kept: {error}")
+    handlers.extend(before)
 
 
 def recover(user: User, console: checks.Console) -> Iterator[None]:

@@ -153,6 +153,36 @@ def test_a_key_between_beats_changes_no_beat(face: Any) -> None:
     assert find(target) == HandEdits({}, {})
 
 
+def replaced_by_hand(obj: Any, key: str, frame: int, to: int) -> None:
+    """Take a key of ours off and put one of the animator's at `to`, with its value and the shape that ours have."""
+    curve = fcurve(obj, key)
+    old = next(p for p in curve.keyframe_points if abs(p.co.x - frame) < 0.1)
+    value = old.co.y
+    curve.keyframe_points.remove(old)
+    new = curve.keyframe_points.insert(to, value)
+    new.handle_left_type = new.handle_right_type = "ALIGNED"
+    new.handle_left, new.handle_right = (to - 3.0, value), (to + 3.0, value)
+    new.interpolation, new.amplitude = "BEZIER", 1234.0
+
+
+def test_a_key_of_the_animators_in_place_of_ours_is_the_animators(face: Any) -> None:
+    obj, target = face
+    replaced_by_hand(obj, "jawOpen", 25, 25)
+    moved = [1, 25, 49, 109]
+    timeline.write(target, at(moved), start_frame=1, fps=FPS, carry=carry(STORY, BEATS, moved))
+    kept = next(p for p in fcurve(obj, "jawOpen").keyframe_points if abs(p.co.x - 25) < 0.1)
+    assert (kept.amplitude, kept.handle_left.x) == (1234.0, 22.0)
+
+
+def test_a_key_of_the_animators_with_a_value_of_ours_is_no_beat_that_was_dragged() -> None:
+    obj = rigs.face()
+    target = find_target(obj)
+    short = performance((0.0, {}), (1.0, {"jawOpen": 0.5}))
+    timeline.write(target, short, start_frame=1, fps=FPS)
+    replaced_by_hand(obj, "jawOpen", 25, 33)
+    assert find(target, short, [1, 25]).moves == {}
+
+
 def test_fingerprints_tell_changes(face: Any) -> None:
     obj, target = face
     before = hand_edits.fingerprint(target)
