@@ -170,7 +170,7 @@ def trained() -> LocalModel:
     local.model.float()
     generator = np.random.default_rng(1)
     some = generator.random((2, len(CHANNELS))) < 0.4
-    taught(local, [Pose(np.round(np.where(row, generator.uniform(LOW, HIGH), 0.0), 1)) for row in some], 120)
+    taught(local, [Pose(np.round(np.where(row, generator.uniform(LOW, HIGH), 0.0), 1)) for row in some], 240)
     local.model.double()
     return local
 
