@@ -8,12 +8,13 @@ used where it is installed: `.venv/bin/python -m pip install atheris==3.0.0` (Li
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import subprocess
 import sys
 from pathlib import Path
 
-from .engine import Tally, fuzz, judge
+from .engine import Finding, Tally, fuzz, judge
 from .parsers import BY_NAME
 
 FINDINGS = Path(__file__).resolve().parent.parent / "out" / "fuzz"
@@ -34,12 +35,13 @@ def main(arguments: list[str]) -> int:
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
     print(f"seed {seed}; findings go to {FINDINGS}", flush=True)
     names = options.parser or list(BY_NAME)
-    if options.engine == "atheris":
-        return max(with_atheris(name, seed, options.seconds) for name in names)
     print(f"{'parser':18} {'bytes':>11} {'inputs':>8} {'let in':>7} {'seconds':>8}  {'slowest input':20} findings")
     tallies = []
     for name in names:
-        tallies.append(fuzz(BY_NAME[name], seed, options.bytes, options.seconds, FINDINGS))
+        if options.engine == "atheris":
+            tallies.append(with_atheris(name, seed, options.bytes, options.seconds))
+        else:
+            tallies.append(fuzz(BY_NAME[name], seed, options.bytes, options.seconds, FINDINGS))
         print(row(tallies[-1]), flush=True)
     found = [finding for tally in tallies for finding in tally.findings]
     for finding in found:
@@ -66,13 +68,21 @@ def repeat(paths: list[Path]) -> int:
     return status
 
 
-def with_atheris(name: str, seed: int, seconds: float) -> int:
-    """One parser with Google's fuzzer, in a process of its own; it prints for itself."""
+def with_atheris(name: str, seed: int, most_bytes: int, seconds: float) -> Tally:
+    """One parser with Google's fuzzer, in a process of its own, which keeps the inputs that reach new code."""
     folder = FINDINGS / name / "atheris"
     folder.mkdir(parents=True, exist_ok=True)
-    limits = [f"-max_total_time={int(seconds)}", "-timeout=10", "-rss_limit_mb=3000", "-max_len=20000"]
-    command = [sys.executable, "-m", "facescript.fuzzing.guided", name, *limits, f"-seed={seed or 1}"]
-    return subprocess.call([*command, f"-artifact_prefix={folder.parent}/", str(folder)])
+    limits = ["-timeout=10", "-rss_limit_mb=3000", "-max_len=20000", f"-seed={seed or 1}", "-verbosity=0"]
+    command = [sys.executable, "-m", "facescript.fuzzing.guided", name, str(most_bytes), str(seconds), *limits]
+    done = subprocess.run(
+        [*command, f"-artifact_prefix={folder.parent}/", str(folder)], capture_output=True, text=True, errors="replace"
+    )
+    last = done.stdout.strip().rpartition("\n")[2]
+    if done.returncode == 0 and last.startswith("{"):
+        return Tally(**json.loads(last))
+    print(done.stderr[-3000:])
+    found = Finding(name, "atheris", f"status {done.returncode}", str(folder.parent))
+    return Tally(name, findings=[found])
 
 
 if __name__ == "__main__":

@@ -107,3 +107,10 @@ def test_a_run_is_tallied_and_a_kept_input_is_repeated(tmp_path: Path, capsys: p
 
 def test_every_way_in_has_a_parser_of_its_own_name() -> None:
     assert len(BY_NAME) == len(PARSERS) >= 29
+
+
+def test_google_s_fuzzer_counts_what_it_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("atheris", reason="atheris is not installed")
+    monkeypatch.setattr(main, "FINDINGS", tmp_path)
+    tally = main.with_atheris("timecodes", 3, 20_000, 60.0)
+    assert tally.findings == [] and tally.bytes >= 20_000 and 0 < tally.accepted < tally.runs
