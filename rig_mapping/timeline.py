@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..performance import CHANNELS, COUNT, Performance, Pose
+from ..performance import CHANNELS, COUNT, INDEX, Performance, Pose
 from . import blender_api as api
 from . import eyes, keys, life_records, planning, reading, records, renames
 from .blender_api import Place
@@ -321,14 +321,15 @@ def read_pose(target: Target, frame: float) -> Pose:
     return Pose(sample_poses(target, [frame])[0])
 
 
-def sample_poses(target: Target, frames: npt.ArrayLike, near: Array | None = None) -> Array:
+def sample_poses(target: Target, frames: npt.ArrayLike, meant: Array | None = None) -> Array:
     """`read_pose` at many `frames` (N,), whole or not: shape (N, 61), in the order of `CHANNELS`.
 
-    Where several poses would look alike on the rig, the one next to `near` (N, 61), else to rest, is taken. Raises
-    FacescriptError (`target_gone`).
+    Where several poses would look alike on the rig, the one next to rest is taken. With `meant` (N, 61), the one next
+    to that; and numbers without F-curves, which may stand anywhere, are taken to show it. Raises FacescriptError
+    (`target_gone`).
     """
     at: list[float] = np.atleast_1d(np.asarray(frames, dtype=np.float64)).tolist()
-    return _sample(target, at, np.zeros((len(at), COUNT)) if near is None else near)
+    return _sample(target, at, meant)
 
 
 def standing_pose(target: Target) -> Pose:
@@ -336,19 +337,24 @@ def standing_pose(target: Target) -> Pose:
 
     Raises FacescriptError (`target_gone`).
     """
-    return Pose(_sample(target, None, np.zeros((1, COUNT)))[0])
+    return Pose(_sample(target, None)[0])
 
 
-def _sample(target: Target, frames: Sequence[float] | None, near: Array) -> Array:
+def _sample(target: Target, frames: Sequence[float] | None, meant: Array | None = None) -> Array:
     """Poses (N, 61) of F-curves at frames (N,), or for None (1, 61) of the properties as they stand."""
+    near = np.zeros((1 if frames is None else len(frames), COUNT)) if meant is None else meant
     readings = []
     present: dict[int, dict[Address, Any]] = {}
     for place in number_places(target):
         number, block = place.number, place.datablock
         if block.as_pointer() not in present:
             present[block.as_pointer()] = api.fcurve_table(api.find_place(block))
-        shown = _shown(place, present[block.as_pointer()].get(place.address), frames)
-        readings.append(Reading(number.object, number.parts, shown - number.offset))
+        curve = present[block.as_pointer()].get(place.address)
+        if curve is None and meant is not None:
+            values = sum(gain * meant[:, INDEX[channel]] for channel, gain in number.parts)
+        else:
+            values = _shown(place, curve, frames) - number.offset
+        readings.append(Reading(number.object, number.parts, np.asarray(values)))
     shared = {turn.above for turn in target.turns}
     # The lowest bone shows where all that share a turn have turned.
     for turn in (turn for turn in target.turns if turn not in shared):

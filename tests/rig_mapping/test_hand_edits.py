@@ -153,6 +153,19 @@ def test_a_key_between_beats_changes_no_beat(face: Any) -> None:
     assert find(target) == HandEdits({}, {})
 
 
+def test_what_stands_without_keys_is_no_part_of_a_pose_by_hand(face: Any) -> None:
+    obj, target = face
+    # It is looked at beside every other channel of the gaze, and nothing animates it.
+    obj.data.shape_keys.key_blocks["eyeLookDownLeft"].value = 1.0
+    shown = performance((0.0, {}), (1.0, {"eyeLookInLeft": 0.5}), (2.0, {"jawOpen": 0.2}))
+    timeline.write(target, shown, start_frame=1, fps=FPS)
+    # The eyes are there two frames before the rest of the face, and stay until the next beat.
+    for frame in (23, 42):
+        set_value(obj, "eyeLookInLeft", frame, 0.8)
+    poses = find(target, shown, [1, 25, 49]).poses
+    assert {name: round(value, 3) for name, value in poses[1].items()} == {"eyeLookInLeft": 0.8, "leftEyeYaw": -0.8}
+
+
 def replaced_by_hand(obj: Any, key: str, frame: int, to: int) -> None:
     """Take a key of ours off and put one of the animator's at `to`, with its value and the shape that ours have."""
     curve = fcurve(obj, key)
