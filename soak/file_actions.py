@@ -64,14 +64,22 @@ def save_and_open(user: User) -> Work:
     user.step.barrier = True
     # What nothing uses is not saved.
     bpy.data.orphans_purge(do_recursive=True)
+    used = _used_actions()
     if not user.blender("wm.save_as_mainfile", filepath=str(path)):
         return
+    if left := used - _used_actions():
+        raise Broken(f"saving took the last user of {sorted(left)}")
+    bpy.data.orphans_purge(do_recursive=True)
     before = state()
     bpy.ops.wm.open_mainfile(filepath=str(path))
     yield
     yield from user.rest()
     if rows := differences(before, state()):
         raise Broken("the file opens otherwise than it was saved:\n  " + "\n  ".join(rows))
+
+
+def _used_actions() -> set[str]:
+    return {action.name for action in bpy.data.actions if action.users}
 
 
 @action(2, Effect.OPENED, "")
