@@ -13,6 +13,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _NAME = __package__.rpartition(".")[0]
 _FIELD = re.compile(r"\{\d+\}")
 # Where a sentence ends and another begins.
 _BETWEEN = re.compile(r"(?<=[.!?]) +")
+# Sentences that one message, with its values, has at most: none has more than three, and values are rarely sentences.
+_MOST_SENTENCES = 8
 
 Lookup = Callable[[str], str]
 
@@ -53,33 +56,43 @@ def rpt_(text: str) -> str:
 
 def translated(text: str, look_up: Lookup) -> str:
     """A text of one or several messages; what `look_up` does not know stays as it is."""
-    if not text or not _patterns():
-        return text
-    return _known(text, look_up) or _sentences(text, look_up) or _filled(text, look_up) or text
+    return _Reader(look_up).whole(text) or text if text and _patterns() else text
 
 
-def _known(text: str, look_up: Lookup) -> str:
-    found = look_up(text)
-    return found if found != text else ""
+class _Reader:
+    """Translates one text. Each part of it is read once: there are very many ways to part one of many sentences."""
 
+    def __init__(self, look_up: Lookup) -> None:
+        self._look_up = look_up
+        self._whole: dict[str, str] = {}
 
-def _sentences(text: str, look_up: Lookup) -> str:
-    """Its first sentences as one message, and the rest; a hint must not be taken for the end of a message's value."""
-    for between in reversed(list(_BETWEEN.finditer(text))):
-        head, tail = text[: between.start()], text[between.end() :]
-        first = _known(head, look_up) or _filled(head, look_up)
-        rest = first and (_known(tail, look_up) or _sentences(tail, look_up) or _filled(tail, look_up))
-        if rest:
-            return f"{first}{between.group()}{rest}"
-    return ""
+    def whole(self, text: str) -> str:
+        """The translation, or "" if there is none."""
+        if text not in self._whole:
+            self._whole[text] = self._known(text) or self._sentences(text) or self._filled(text)
+        return self._whole[text]
 
+    def _known(self, text: str) -> str:
+        found = self._look_up(text)
+        return found if found != text else ""
 
-def _filled(text: str, look_up: Lookup) -> str:
-    template, values = _recognised(text)
-    if not template:
+    def _sentences(self, text: str) -> str:
+        """Its first sentences as one message, and the rest; a hint must not be taken for the end of a message's
+        value."""
+        for between in reversed(list(islice(_BETWEEN.finditer(text), _MOST_SENTENCES))):
+            head, tail = text[: between.start()], text[between.end() :]
+            first = self._known(head) or self._filled(head)
+            rest = first and self.whole(tail)
+            if rest:
+                return f"{first}{between.group()}{rest}"
         return ""
-    # A value of one word is a name or a number.
-    return look_up(template).format(*(translated(value, look_up) if " " in value else value for value in values))
+
+    def _filled(self, text: str) -> str:
+        template, values = _recognised(text)
+        if not template:
+            return ""
+        # A value of one word is a name or a number.
+        return self._look_up(template).format(*((self.whole(v) or v) if " " in v else v for v in values))
 
 
 @lru_cache(maxsize=1024)

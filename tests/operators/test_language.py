@@ -98,6 +98,14 @@ def test_texts_with_values_and_several_sentences_are_found_again(german: Any, te
     assert language.translated(text, german) == translation
 
 
+def test_a_report_of_many_warnings_is_read_without_trying_all_ways_to_part_it(german: Any) -> None:
+    # It took longer than anybody waits, with the window standing still.
+    warnings = " ".join(f"Face: shape {n} stands at 0.{n}, which is seen throughout." for n in range(10, 70))
+    said = language.translated(f"4 beats, 87 keys on 21 F-curves. {warnings}", german)
+    assert said.startswith("4 Beats, 87 Schlüsselbilder auf 21 F-Kurven. ") and "0.69" in said
+    assert language.translated(f"{warnings} No template has this. {warnings}", german).count("0.69") == 2
+
+
 def test_in_english_every_text_stays_as_it_is() -> None:
     for text in (
         "4 beats, 87 keys on 21 F-curves. 1 locked beat stayed.",
