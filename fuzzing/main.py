@@ -81,7 +81,9 @@ def with_atheris(name: str, seed: int, most_bytes: int, seconds: float) -> Tally
     if done.returncode == 0 and last.startswith("{"):
         return Tally(**json.loads(last))
     print(done.stderr[-3000:])
-    found = Finding(name, "atheris", f"status {done.returncode}", str(folder.parent))
+    inputs = sorted((path for path in folder.parent.iterdir() if path.is_file()), key=lambda path: path.stat().st_mtime)
+    kept = inputs[-1] if inputs else folder
+    found = Finding(name, "atheris", f"status {done.returncode}", str(kept))
     return Tally(name, findings=[found])
 
 
