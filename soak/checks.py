@@ -23,6 +23,8 @@ bpy: Any = module
 _WRONG = re.compile(r"Traceback|Exception|Error|SIGSEGV|assert", re.IGNORECASE)
 # What drivers of graphics say on machines without a graphics card.
 _NOISE = ("EGL Error",)
+# Files that are open by right: the soak's own two, and where the graphics driver keeps compiled shaders.
+_OTHERS = ("/console.txt", "/journal.txt", "/mesa_shader_cache")
 # More pipes than a worker's input, output and errors are none of its client's.
 _PIPES = 4
 # Megabytes a thousand steps, over the latter half of what was seen, and the steps before which memory is not judged.
@@ -72,7 +74,7 @@ class Watch:
             raise Broken(f"{len(more)} child processes run, not {int(works)}: {sorted(more)}")
         if now.pipes > self._pipes + _PIPES * works:
             raise Broken(f"{now.pipes} pipes are open, not {self._pipes} and those of {int(works)} workers")
-        kept = [path for path in now.files if not path.endswith(("console.txt", "journal.txt"))]
+        kept = [path for path in now.files if not any(part in path for part in _OTHERS)]
         if kept:
             raise Broken(f"files are left open: {kept}")
         if on and extension.handlers() != self._handlers:
