@@ -208,6 +208,7 @@ class Desk:
         yield from markers.remove(self.scene, self.face.beats, gone)
         yield from _keep_beats(self.owner, beats, self.fps, self.read)
         self.face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
+        mapping_table.keep_before(self.owner, self.target)
         if self.face.show_markers:
             yield from markers.place(self.scene, lambda: self.face.beats)
         markers.remember(self.scene)

@@ -55,15 +55,16 @@ def active_face(context: bpy.types.Context) -> tuple[Target, Any]:
 
 def find(obj: Any) -> Target:
     """The face that an object belongs to, with the mapping that is kept with it. Raises FacescriptError if none."""
-    holders: list[Any] = []
+    holder: Any = None
 
     def stored(members: list[Any]) -> Mapping | None:
-        holders.extend(mapping_table.holders(members))
-        return mapping_table.stored(holders[0], members) if holders else None
+        nonlocal holder
+        holder = mapping_table.holder(members)
+        return mapping_table.stored(holder, members) if holder is not None else None
 
     target = find_target(obj, stored)
-    # Settings stay where the table is, whichever object its rows begin with.
-    return replace(target, owner=ObjectRef.of(holders[0])) if holders else target
+    # Settings stay where they are, whichever object the rows begin with.
+    return replace(target, owner=ObjectRef.of(holder)) if holder is not None else target
 
 
 def find_owner(obj: Any) -> tuple[Target | None, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -26,12 +27,13 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..performance import CHANNELS, INDEX
+from ..performance import CHANNELS, INDEX, FacescriptError
 from ..rig_mapping.characters import rig_of, root_of
 from ..rig_mapping.mapping import KINDS, Mapping, MapRow
 from ..rig_mapping.profile_rows import stem
 from ..rig_mapping.references import ObjectRef
 from ..rig_mapping.standing import is_there
+from ..rig_mapping.targets import Target
 from .language import CONTEXT
 from .session import session
 
@@ -309,9 +311,27 @@ def of_face(face: Any) -> Any:
     return face.id_data.facescript_mapping
 
 
-def holders(members: Sequence[Any]) -> list[Any]:
-    """Those of a character's objects with a table that says something."""
-    return [obj for obj in members if obj.facescript_mapping.read() is not None]
+def holder(members: Sequence[Any]) -> Any:
+    """The one of a character's objects on which its settings are kept: where a performance was kept last, else the
+    first with a table that says something; None if there is neither.
+
+    Two of them can hold a performance, such as a mesh and its duplicate on one rig; names do not tell which counts.
+    """
+    latest = max(members, key=lambda obj: obj.facescript.kept, default=None)
+    if latest is not None and latest.facescript.kept > 0:
+        return latest
+    return next((obj for obj in members if obj.facescript_mapping.read() is not None), None)
+
+
+def keep_before(owner: Any, target: Target) -> None:
+    """Have the settings of an object count before those of the other meshes of its face."""
+    most = 0
+    for mesh in target.meshes:
+        with suppress(FacescriptError):  # it has gone
+            other = mesh.object.find()
+            most = max(most, other.facescript.kept if other != owner else 0)
+    if owner.facescript.kept <= most:
+        owner.facescript.kept = most + 1
 
 
 def stored(obj: Any, members: Sequence[Any]) -> Mapping | None:

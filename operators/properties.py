@@ -270,6 +270,12 @@ class FACESCRIPT_PG_face(bpy.types.PropertyGroup):
         options={"HIDDEN"},
         override=_OURS,
     )
+    kept: IntProperty(
+        name="Kept",
+        description="Of the performances that objects of one character hold, the one with the highest number counts",
+        options={"HIDDEN"},
+        override=_OURS,
+    )
 
     mapped: PointerProperty(type=FACESCRIPT_PG_mapping, override=_OURS)
 

@@ -113,9 +113,10 @@ def _problems(user: User) -> Iterator[str]:
         return
     for obj in bpy.data.objects:
         yield from _list_problems(obj)
-    if user.face is not None:
+    left = extension.unfollowed()
+    if user.face is not None and left is not None:
         yield from _marker_problems(user)
-    if left := extension.unfollowed():
+    if left:
         yield f"list, markers and keys do not agree at rest: {left}"
 
 

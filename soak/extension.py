@@ -87,8 +87,9 @@ def look() -> bool:
     return not face.beats or follower.at_rest
 
 
-def unfollowed() -> str:
-    """What the list of the active face would still follow, as the extension sees it; empty if all agrees."""
+def unfollowed() -> str | None:
+    """What the list of the active face would still follow, as the extension sees it; empty if all agrees, and None if
+    it cannot follow: where all F-curves are locked, a marker that was dragged waits for them, and the panel says so."""
     faces, desk = part("operators.faces"), part("operators.desk")
     try:
         target = faces.target_of(bpy.context.view_layer.objects.active)
@@ -102,8 +103,7 @@ def unfollowed() -> str:
             return ""
         return f"{target.name}: {[(b.frame, a.frame, b == a) for b, a in zip(before, at.beats, strict=False)]}"
     except part("performance").FacescriptError:
-        # What cannot be written cannot be followed; the panel says so.
-        return ""
+        return None
 
 
 def shown(name: str) -> tuple[Any, Any]:

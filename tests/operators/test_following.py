@@ -66,6 +66,24 @@ def test_undo_and_redo_pass_by_what_was_dragged_and_not_followed_yet(
     assert gone == ["undo", "redo"]
 
 
+def test_of_two_meshes_on_one_rig_the_list_that_was_written_last_counts_whatever_they_are_called(
+    extension: Any, performed: Any
+) -> None:
+    faces = extension.module("operators.faces")
+    performed.name = "Head"
+    bpy.ops.object.duplicate()
+    copy = bpy.context.view_layer.objects.active
+    assert copy.name == "Head.001" and faces.find(copy).owner.name == "Head"
+    bpy.ops.facescript.scale_beats(factor=2.0, everything=True)
+    _rest(extension)
+    written = [row.frame for row in performed.facescript.beats]
+    for name in ("A", "Z"):
+        copy.name = name
+        assert faces.find(copy).owner.name == faces.find(performed).owner.name == "Head"
+        _rest(extension)
+        assert [row.frame for row in performed.facescript.beats] == written
+
+
 def _curl(obj: Any) -> None:
     curve = next(iter(blender_api.fcurves(blender_api.find_place(obj.data.shape_keys))))
     curve.keyframe_points[0].handle_right_type = "FREE"
