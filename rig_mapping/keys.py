@@ -25,7 +25,8 @@ SAME = 1e-4
 _UNIT = 1e-6
 # What tells our keys from the animator's on the same frame with the same value: their period, which elastic motion
 # alone shows, is the next number that Blender can keep after its default (BKE_bezt_new in fcurve.cc).
-_MARK = np.nextafter(np.float32(4.1), np.float32(5.0))
+_PLAIN = np.float32(4.1)
+_MARK = np.nextafter(_PLAIN, np.float32(5.0))
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,12 @@ def new_keys(
 def marked(keys: Keys) -> Mask:
     """Which of an F-curve's keys were written by us, whatever has become of them since, shape (K,)."""
     return np.asarray(keys["period"] == _MARK)
+
+
+def unmarked(keys: Keys, which: Mask | None = None) -> Keys:
+    """The keys, of which those under the mask, or all, are the animator's for good."""
+    mask = marked(keys) if which is None else marked(keys) & which
+    return keys | {"period": np.where(mask, _PLAIN, keys["period"])}
 
 
 def ours(keys: Keys, record: Record | None, codes: Codes) -> Mask:

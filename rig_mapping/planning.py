@@ -217,7 +217,7 @@ class Planner:
         frames = np.concatenate([np.rint(kept[:, 0]).astype(np.int64), c.frames[free]])
         values = np.concatenate([kept[:, 1], c.values[free]])
         order = np.argsort(frames, kind="stable")
-        joined = keys.join(keys.select(have, stay), keys.select(self._new(c), free))
+        joined = keys.join(keys.select(keys.unmarked(have, ~mine), stay), keys.select(self._new(c), free))
         return self._made(track, joined, frames[order], values[order], int(free.sum()), old)
 
     @staticmethod
@@ -230,7 +230,7 @@ class Planner:
 
     def _hand(self, carry: Carry, address: Address, have: Keys, old: Record | None, track: Track | None) -> Keys:
         """The animator's keys of an F-curve, carried over."""
-        hand = keys.select(have, ~carry.mine(have, old, self._codes))
+        hand = keys.unmarked(keys.select(have, ~carry.mine(have, old, self._codes)))
         block = api.shape_key_of(self._datablock, address[0])
         limits = (-np.inf, np.inf) if block is None else (block.slider_min, block.slider_max)
         if (self._datablock.session_uid, address) in carry.others:
@@ -282,7 +282,7 @@ def _pinned(curve: Curve, beats: Frames, hand: Floats, style: Style) -> Curve:
 def without_ours(address: Address, curve: Any, old: Record, codes: Codes) -> Edit:
     """The edit that takes the keys that are still as they were written from an F-curve."""
     have = api.read_keys(curve)
-    return _remaining(address, curve, old, keys.select(have, ~keys.ours(have, old, codes)))
+    return _remaining(address, curve, old, keys.unmarked(keys.select(have, ~keys.ours(have, old, codes))))
 
 
 def _remaining(address: Address, curve: Any, old: Record | None, stay: Keys) -> Edit:

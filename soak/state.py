@@ -16,6 +16,7 @@ import bpy as module
 import numpy as np
 
 from ..rig_mapping import blender_api as api
+from ..rig_mapping.keys import unmarked
 
 bpy: Any = module
 
@@ -74,7 +75,8 @@ def owned() -> Ledger:
             places = np.flatnonzero(numbers >= FIRST_NUMBER)
             if not places.size:
                 continue
-            keys = api.read_keys(curve)
+            # One that was the performance's bears its mark until it is written next.
+            keys = unmarked(api.read_keys(curve))
             for i in places.tolist():
                 bits = b"".join(keys[name][i].tobytes() for name in _FIELDS)
                 still = b"".join(keys[name][i].tobytes() for name in _FIELDS if name not in _MOVING)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
@@ -64,6 +65,38 @@ def test_undo_and_redo_pass_by_what_was_dragged_and_not_followed_yet(
     for follower.travelled in ("undo", "redo"):
         follower.look()
     assert gone == ["undo", "redo"]
+
+
+def _curves(obj: Any) -> list[Any]:
+    places = [blender_api.find_place(block) for block in (obj, obj.parent, obj.data.shape_keys)]
+    return [curve for place in places for curve in blender_api.fcurves(place)]
+
+
+def _copy(curve: Any, frame: float, to: float) -> None:
+    """Duplicate what lies at a frame, as Blender does: with all of its properties."""
+    keys = blender_api.read_keys(curve)
+    row = keys["co"][:, 0] == frame
+    copied = {name: np.concatenate([values, values[row]]) for name, values in keys.items()}
+    for name in ("co", "handle_left", "handle_right"):
+        copied[name][len(row) :, 0] += to - frame
+    blender_api.write_keys(curve, copied)
+
+
+def test_copies_of_keys_are_the_animators_and_no_place_where_a_beat_has_gone(extension: Any, performed: Any) -> None:
+    rows = performed.facescript.beats
+    for curve in _curves(performed):
+        _copy(curve, 25.0, 300.0)
+    _rest(extension)
+    rows[0].strength = 0.5
+    _rest(extension)
+    for curve in _curves(performed):
+        at = [i for i, point in enumerate(curve.keyframe_points) if point.co.x == 25.0]
+        for i in reversed(at):
+            curve.keyframe_points.remove(curve.keyframe_points[i])
+    _rest(extension)
+    assert [row.frame for row in rows] == [1, 25, 49]
+    copies = [p.co.y for curve in _curves(performed) for p in curve.keyframe_points if p.co.x == 300.0]
+    assert sum(abs(value - 0.6) < 1e-4 for value in copies) == 1
 
 
 def test_of_two_meshes_on_one_rig_the_list_that_was_written_last_counts_whatever_they_are_called(
