@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..inference.servers.addresses import Address, parse_address
-from ..inference.servers.exchange import Exchange, Limits
+from ..inference.servers.exchange import Exchange, Limits, Refused
 from ..performance import FacescriptError
 from ..performance.parsing import parse_object
 from .parts import Part
@@ -73,7 +73,7 @@ class Farm:
         except FacescriptError as error:
             if error.code == "bad_json":
                 raise _no_manager(self.address) from None
-            if error.code == "server_refused" and "(404)" in error.message:
+            if isinstance(error, Refused) and error.status == 404:
                 what = f"The Flamenco Manager at {self.address.origin} has no job type {JOB_TYPE}."
                 hint = (
                     "Copy recipes/flamenco/facescript-previews.js into the folder scripts beside it; see docs/batch.md."

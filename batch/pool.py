@@ -20,7 +20,6 @@ from ..inference import mishaps
 from ..inference.client import WorkerClient, perform
 from ..inference.options import ModelOptions
 from ..inference.protocol import Done, Event
-from ..inference.servers.exchange import is_busy
 from ..performance import FacescriptError, Performance
 from .sheet import Row
 
@@ -33,6 +32,7 @@ PAUSES: dict[str, Pauses] = {
     "worker_died": _SOON,
     "worker_killed": _SOON,
     "worker_hung": _SOON,
+    "worker_silent": _SOON,
     "no_memory": _SOON,
     "bad_answer": _SOON,
     "timeout": _SOON,
@@ -49,8 +49,6 @@ HOPELESS = frozenset(
 _STREAK = 5
 # How often it is looked whether all threads have ended, in seconds.
 _GLANCE = 0.2
-# How `WorkerClient.wait` says that a worker is stuck; of a server its own name is said.
-_STUCK = "The worker said nothing for "
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ class Pool:
                     self._clients.add(client)
                 return client, self._performed(client, row, began)
             except FacescriptError as error:
-                if error.code == "timeout" and error.message.startswith(_STUCK):
+                if error.code == "worker_silent":
                     # It would begin nothing before it is done with what it is stuck in.
                     self._drop(client)
                     client = None
@@ -196,13 +194,7 @@ class Pool:
 
         self._look(row)
         seed = self._seed if row.seed is None else row.seed
-        try:
-            performance = perform(client, "generate", row.brief, self._model, seed, hear)
-        except FacescriptError as error:
-            if is_busy(error):
-                # Waited for as long as for one that is away, where other refusals may be of one row alone.
-                raise FacescriptError("server_busy", error.message, error.hint) from error
-            raise
+        performance = perform(client, "generate", row.brief, self._model, seed, hear)
         self._write(row, performance)
         return Outcome(row, label, len(performance.keyframes), time.perf_counter() - began)
 

@@ -157,14 +157,14 @@ class WorkerClient:
     def wait(self, number: int, timeout: float = 3600.0) -> Iterator[Event]:
         """Yield the events of one request until it is done, cancelled or failed; blocks.
 
-        Raises FacescriptError (`timeout`) after `timeout` seconds without an event.
+        Raises FacescriptError (`worker_silent`) after `timeout` seconds without an event.
         """
         while True:
             try:
                 event = self._events.get(timeout=timeout)
             except queue.Empty:
                 what = f"The worker said nothing for {timeout:.0f} seconds."
-                raise FacescriptError("timeout", what, deaths.AGAIN) from None
+                raise FacescriptError("worker_silent", what, deaths.AGAIN) from None
             if isinstance(event, (Ready, Alive)) or event.id not in (0, number):
                 continue
             yield event

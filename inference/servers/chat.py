@@ -19,16 +19,17 @@ from ...performance import FacescriptError
 from ...performance.parsing import parse_object
 from ..options import ModelOptions
 from .addresses import check_key, parse_address
-from .exchange import Check, Exchange, Limits, Reply
+from .exchange import Check, Exchange, Limits, Refused, Reply
 
 # A list that a person still chooses from.
 MAX_MODELS = 500
 _MAX_NAME = 200
 # In an envelope: a list of models has some ten each.
 _MAX_VALUES = 50_000
-# Servers that do not know a form of asking for a JSON schema say so in one of these ways; the last of them may as well
-# be trouble that passes.
-_NO_SCHEMA = ("(400)", "(422)", "(501)", "(500)")
+# Servers that do not know a form of asking for a JSON schema say so in one of these ways; one of them may as well be
+# trouble that passes.
+_TROUBLE = 500
+_NO_SCHEMA = (400, 422, 501, _TROUBLE)
 # On a line of its own: the same words in a model's answer come after a quotation mark.
 _END = b"\ndata: [DONE]"
 # https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
@@ -124,11 +125,10 @@ class ChatServer:
         for number in range(begun, len(forms)):
             try:
                 text = self._text(request | forms[number], check)
-            except FacescriptError as error:
-                refused = error.code == "server_refused" and any(status in error.message for status in _NO_SCHEMA)
-                if not refused or number == len(forms) - 1:
+            except Refused as error:
+                if error.status not in _NO_SCHEMA or number == len(forms) - 1:
                     raise
-                sure = sure and _NO_SCHEMA[-1] not in error.message
+                sure = sure and error.status != _TROUBLE
             else:
                 # Answers may be waited for side by side: trouble that all of them meet at once counts once.
                 if sure or doubted:
@@ -146,7 +146,7 @@ class ChatServer:
         try:
             names = self.models(check)
         except FacescriptError as error:
-            if not self._model or error.code not in ("server_refused", "server_answer"):
+            if not self._model or error.code not in ("server_busy", "server_refused", "server_answer"):
                 raise
         if not self._model and len(names) != 1:
             return Abilities(names)

@@ -59,9 +59,13 @@ class Reply:
     body: bytes
 
 
-def is_busy(error: FacescriptError) -> bool:
-    """Whether an error says that a server has no time now: it is loading or restarted, or has too many requests."""
-    return error.code == "server_refused" and error.message.endswith(tuple(f"({status})." for status in _BUSY))
+class Refused(FacescriptError):
+    """A server's answer that is none: `server_busy` where any request would meet it, as the server is loading or
+    restarted or has too many of them, else `server_refused`; and its status."""
+
+    def __init__(self, status: int, message: str, hint: str) -> None:
+        super().__init__("server_busy" if status in _BUSY else "server_refused", message, hint)
+        self.status = status
 
 
 class Passing(Exception):
@@ -84,7 +88,7 @@ class Exchange:
         """The answer to one request; `path` follows the address's own. Reading stops after the bytes `until`.
 
         `check` is called ten times a second and may raise to cancel. Raises FacescriptError: `server_unreachable`,
-        `server_key`, `server_refused`, `server_answer`, `long_text`, `timeout`.
+        `server_key`, `server_busy`, `server_refused`, `server_answer`, `long_text`, `timeout`.
         """
         end = time.monotonic() + self._limits.whole
         for pause in (*self._limits.pauses, None):
@@ -147,18 +151,18 @@ class Exchange:
             return FacescriptError("server_key", what, "Check the key in the preferences.")
         if status == 404:
             what = f"{host} has nothing at {self.address}, or not that model (404)."
-            return FacescriptError("server_refused", what, "Check the address, and choose a model that it lists.")
+            return Refused(status, what, "Check the address, and choose a model that it lists.")
         if status == 413 or (status in TELLING and _TOO_LONG.search(reply.body)):
             what = f"The texts are too long for the model at {host} ({status})."
             return FacescriptError("long_text", what, "Shorten them, or give the model a longer context there.")
         if status == 429:
             what = f"{host} takes no more requests for now (429)."
-            return FacescriptError("server_refused", what, "Try again later.")
+            return Refused(status, what, "Try again later.")
         if status >= 500:
             what = f"{host} has trouble of its own ({status})."
-            return FacescriptError("server_refused", what, "It may still be loading the model; its own log says more.")
+            return Refused(status, what, "It may still be loading the model; its own log says more.")
         what = f"{host} does not take the request ({status})."
-        return FacescriptError("server_refused", what, "Check the address and the model; the server's log says more.")
+        return Refused(status, what, "Check the address and the model; the server's log says more.")
 
     def _moved(self, reply: Reply) -> FacescriptError:
         hint = "Check the address."
@@ -167,7 +171,7 @@ class Exchange:
             if "://" in reply.moved:
                 hint = f"If you trust {parse_address(reply.moved).origin}, enter that address."
         what = f"{self.address.host} sends on to another address ({reply.status}), which is not followed."
-        return FacescriptError("server_refused", what, hint)
+        return Refused(reply.status, what, hint)
 
 
 def _wait(seconds: float, check: Check, end: float, error: FacescriptError) -> None:

@@ -33,7 +33,7 @@ AT_ONCE = 4
 # stays silent for the last of them this many times as long.
 _PROMPT = 30.0
 # How a server fails that does not stand several requests at once.
-_OVERTAXED = ("server_answer", "server_refused", "server_unreachable", "timeout")
+_OVERTAXED = ("server_answer", "server_busy", "server_refused", "server_unreachable", "timeout")
 
 # Tokens of an answer. A pose has 61 names and numbers, some 700 tokens; thoughts before it are paid for too.
 _POSE_TOKENS = 2048

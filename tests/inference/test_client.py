@@ -284,7 +284,7 @@ def test_a_worker_that_closes_its_output_is_ended(start: Start, monkeypatch: pyt
 
 def test_a_silent_worker_is_waited_for_only_so_long(start: Start) -> None:
     error = failure(start("is silent"), timeout=0.5)
-    assert error.code == "timeout"
+    assert error.code == "worker_silent"
 
 
 def test_asking_never_waits_for_a_worker_that_does_not_read(start: Start) -> None:

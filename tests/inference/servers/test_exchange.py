@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 from facescript.inference.servers.addresses import parse_address
-from facescript.inference.servers.exchange import Exchange, Limits, Reply, is_busy
+from facescript.inference.servers.exchange import Exchange, Limits, Reply
 from facescript.performance import FacescriptError
 from model_servers import Behaviour, Handler, ModelServer, serving
 
@@ -136,10 +136,10 @@ def test_a_server_that_misbehaves_is_said(behave: Behaviour, code: str, words: s
         (404, b"<html>You lied to me</html>", "server_refused", 1),
         (413, b"", "long_text", 1),
         (418, b"", "server_refused", 1),
-        (429, b"", "server_refused", 3),
+        (429, b"", "server_busy", 3),
         (500, b"You lied to me", "server_refused", 1),
-        (502, b"", "server_refused", 3),
-        (503, b'{"error": {"message": "Loading model"}}', "server_refused", 3),
+        (502, b"", "server_busy", 3),
+        (503, b'{"error": {"message": "Loading model"}}', "server_busy", 3),
         (504, b"", "server_refused", 3),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_status_is_told_in_our_own_words(status: int, body: bytes, code: str, 
     ],
 )
 def test_a_server_that_has_no_time_now_is_told_from_one_that_refuses(behave: Behaviour, busy: bool) -> None:
-    assert is_busy(failure(behave)[0]) is busy
+    assert (failure(behave)[0].code == "server_busy") is busy
 
 
 def test_what_passes_is_tried_again() -> None:
