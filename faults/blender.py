@@ -165,7 +165,7 @@ def another_blender_removes_the_runtime(stage: Stage) -> Moves:
     assert b"Traceback" not in done.stderr or b"FacescriptError" in done.stderr, done.stderr.decode()[-300:]
 
 
-@fault("updated", "version", "bad_answer", "bad_install")
+@fault("updated")
 def extension_is_updated_under_a_running_blender(stage: Stage) -> Moves:
     """The installed files are replaced by those of version 99.0.0, and the worker is started anew."""
     package = Path(stage.module("inference.setup.runtime").PACKAGE)
@@ -177,7 +177,7 @@ def extension_is_updated_under_a_running_blender(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("updated", "bad_install", "worker_died", "no_worker")
+@fault("updated")
 def extensions_start_is_gone(stage: Stage) -> Moves:
     """The file that starts the worker is deleted from the installed extension."""
     package = Path(stage.module("inference.setup.runtime").PACKAGE)
@@ -189,7 +189,7 @@ def extensions_start_is_gone(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("updated", "bad_install", "worker_died")
+@fault("bad_install")
 def extensions_file_is_cut(stage: Stage) -> Moves:
     """The worker's module in the installed extension ends in the middle, as a full disk leaves it."""
     package = Path(stage.module("inference.setup.runtime").PACKAGE)
@@ -278,7 +278,7 @@ def _nothing() -> Iterator[None]:
     yield
 
 
-@fault(UNHARMED, "no_folder")
+@fault(UNHARMED)
 def temporary_folder_is_gone(stage: Stage) -> Moves:
     """The folder for temporary files is deleted under the running Blender; then Generate, with a new worker."""
     folder = stage.folder / "temporary"
@@ -319,7 +319,7 @@ def variables_of_another_python(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("worker_died", "worker_killed", "worker_error", "bad_answer")
+@fault("worker_died")
 def blender_has_no_console(stage: Stage) -> Moves:
     """Blender has no standard output, as on Windows without a console, when the worker dies."""
     yield from stage.perform("Aborts")

@@ -10,8 +10,6 @@ from typing import Any
 from .fault import UNHARMED, Moves, fault
 from .stage import OTHER, Stage
 
-_WRITE = ("no_file", "no_disk", "no_folder", "cannot_write", "disk_full")
-
 
 def _export(stage: Stage, operator: Any, path: Path, **given: Any) -> Moves:
     stage.choose(OTHER)
@@ -28,7 +26,7 @@ def _whole_or_none(path: Path, before: bytes | None) -> None:
     assert not beside, f"{beside[0]} is left"
 
 
-@fault(*_WRITE, quick=True)
+@fault("no_file", quick=True)
 def export_to_a_full_disk(stage: Stage) -> Moves:
     """A performance is exported to a disk without a byte left."""
     if (disk := stage.disk()) is not None:
@@ -38,7 +36,7 @@ def export_to_a_full_disk(stage: Stage) -> Moves:
         _whole_or_none(path, None)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def export_over_a_file_on_a_full_disk(stage: Stage) -> Moves:
     """A recording is exported over an older file, and the disk is full before it is written."""
     if (disk := stage.disk()) is not None:
@@ -50,21 +48,21 @@ def export_over_a_file_on_a_full_disk(stage: Stage) -> Moves:
         _whole_or_none(path, before)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def export_to_a_disk_that_cannot_be_written(stage: Stage) -> Moves:
     """A performance is exported to a disk that is mounted read-only."""
     if (disk := stage.disk(read_only=True)) is not None:
         yield from _export(stage, stage.bpy.ops.facescript.export_performance, disk.path / "performance.jsonl")
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def export_to_a_folder_that_is_gone(stage: Stage) -> Moves:
     """The folder to export to is deleted before the file is written."""
     path = stage.folder / "gone" / "performance.jsonl"
     yield from _export(stage, stage.bpy.ops.facescript.export_performance, path)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def export_over_a_folder(stage: Stage) -> Moves:
     """There is a folder with the name of the file to export."""
     path = stage.folder / "performance.jsonl"
@@ -72,14 +70,14 @@ def export_over_a_folder(stage: Stage) -> Moves:
     yield from _export(stage, stage.bpy.ops.facescript.export_performance, path)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def export_with_a_name_that_is_too_long(stage: Stage) -> Moves:
     """The file's name has 300 characters."""
     path = stage.folder / ("x" * 300 + ".jsonl")
     yield from _export(stage, stage.bpy.ops.facescript.export_performance, path)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def file_grows_past_its_limit(stage: Stage) -> Moves:
     """Blender may write files of 200 bytes (RLIMIT_FSIZE), as under a quota."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -96,7 +94,7 @@ def file_grows_past_its_limit(stage: Stage) -> Moves:
     _whole_or_none(path, None)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def contact_sheet_on_a_full_disk(stage: Stage) -> Moves:
     """A contact sheet is rendered for a disk without a byte left."""
     if (disk := stage.disk()) is not None:
@@ -106,7 +104,7 @@ def contact_sheet_on_a_full_disk(stage: Stage) -> Moves:
         _whole_or_none(path, None)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def plot_on_a_full_disk(stage: Stage) -> Moves:
     """A plot is drawn for a disk without a byte left."""
     if (disk := stage.disk()) is not None:
@@ -116,7 +114,7 @@ def plot_on_a_full_disk(stage: Stage) -> Moves:
         _whole_or_none(path, None)
 
 
-@fault(*_WRITE)
+@fault("no_file")
 def mapping_is_saved_on_a_full_disk(stage: Stage) -> Moves:
     """A mapping is saved to a disk without a byte left."""
     if (disk := stage.disk()) is not None:
@@ -127,7 +125,7 @@ def mapping_is_saved_on_a_full_disk(stage: Stage) -> Moves:
         _whole_or_none(path, None)
 
 
-@fault(UNHARMED, "no_worker", "no_disk")
+@fault(UNHARMED)
 def scratch_disk_is_full(stage: Stage) -> Moves:
     """The disk of the temporary folder is full; the worker is started anew and Generate pressed."""
     if (disk := stage.disk()) is not None:

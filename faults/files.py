@@ -11,9 +11,6 @@ from typing import Any
 from .fault import UNHARMED, Moves, fault
 from .stage import Stage
 
-_BAD = ("bad_json", "bad_pose", "bad_csv", "bad_text", "bad_time", "no_file", "format", "large_file", "no_keyframes")
-_PROFILE = ("bad_json", "bad_profile", "bad_mapping", "no_file", "large_file", "bad_row", "bad_table")
-
 ROW = {"t": 0.5, "text": "a smile", "pose": {"mouthSmileLeft": 0.5}}
 
 
@@ -31,43 +28,43 @@ def _entry(**row: Any) -> str:
     return json.dumps({"script": "Hi.", "keyframes": [ROW | row]})
 
 
-@fault(*_BAD)
+@fault("bad_json")
 def file_is_cut(stage: Stage) -> Moves:
     """A JSON line that ends in the middle of a pose."""
     yield from _import(stage, _entry()[:-12])
 
 
-@fault(*_BAD)
+@fault("no_keyframes")
 def file_is_empty(stage: Stage) -> Moves:
     """A file of no bytes."""
     yield from _import(stage, b"")
 
 
-@fault(*_BAD)
+@fault("bad_json")
 def file_is_of_zeros(stage: Stage) -> Moves:
     """A file of 4 kB of zeros, as a power cut leaves it."""
     yield from _import(stage, bytes(4096))
 
 
-@fault(*_BAD)
+@fault("bad_json")
 def file_is_a_picture(stage: Stage) -> Moves:
     """A PNG's first kilobyte under the name of a performance."""
     yield from _import(stage, b"\x89PNG\r\n\x1a\n" + os.urandom(1000))
 
 
-@fault(UNHARMED, *_BAD)
+@fault("bad_json")
 def file_is_utf_16(stage: Stage) -> Moves:
     """A performance that was saved as UTF-16 with a byte order mark."""
     yield from _import(stage, _entry().encode("utf-16"))
 
 
-@fault(*_BAD, quick=True)
+@fault("bad_json", quick=True)
 def file_is_nested(stage: Stage) -> Moves:
     """JSON that is nested 200,000 deep."""
     yield from _import(stage, '{"keyframes":' + "[" * 200_000 + "]" * 200_000 + "}")
 
 
-@fault(*_BAD)
+@fault("bad_json")
 def file_is_larger_than_memory(stage: Stage) -> Moves:
     """A sparse file of 60 GB."""
     path = stage.folder / "performance.jsonl"
@@ -76,71 +73,71 @@ def file_is_larger_than_memory(stage: Stage) -> Moves:
     yield from _import(stage, None)
 
 
-@fault(*_BAD, quick=True)
+@fault("no_file", quick=True)
 def file_is_a_pipe_that_nobody_writes_to(stage: Stage) -> Moves:
     """A named pipe in place of a file."""
     os.mkfifo(stage.folder / "performance.jsonl")
     yield from _import(stage, None)
 
 
-@fault(*_BAD)
+@fault("no_file")
 def file_never_ends(stage: Stage) -> Moves:
     """A link to /dev/zero in place of a file."""
     (stage.folder / "performance.jsonl").symlink_to("/dev/zero")
     yield from _import(stage, None)
 
 
-@fault(*_BAD)
+@fault("no_file")
 def file_is_a_folder(stage: Stage) -> Moves:
     """A folder in place of a file."""
     (stage.folder / "performance.jsonl").mkdir()
     yield from _import(stage, None)
 
 
-@fault(*_BAD)
+@fault("no_file")
 def file_is_gone(stage: Stage) -> Moves:
     """The file is deleted between the file browser and the button."""
     yield from _import(stage, None)
 
 
-@fault(*_BAD)
+@fault("bad_json")
 def file_has_numbers_that_are_none(stage: Stage) -> Moves:
     """NaN, Infinity and 1e999 as values of channels."""
     yield from _import(stage, _entry().replace("0.5}", "1e999}").replace('"t": 0.5', '"t": NaN'))
 
 
-@fault(*_BAD)
+@fault("bad_json")
 def file_has_a_name_twice(stage: Stage) -> Moves:
     """The same channel twice in one pose, with two values."""
     yield from _import(stage, _entry().replace('"mouthSmileLeft": 0.5', '"jawOpen": 0.1, "jawOpen": 0.9'))
 
 
-@fault(*_BAD)
+@fault("bad_json")
 def file_has_half_a_character(stage: Stage) -> Moves:
     """A description with half of an emoji, \\ud83d, and a NUL."""
     yield from _import(stage, _entry().replace("a smile", "a smile \\ud83d \\u0000"))
 
 
-@fault(*_BAD)
+@fault("bad_pose")
 def file_has_values_out_of_range(stage: Stage) -> Moves:
     """A channel at 40, as a file in percent has it."""
     yield from _import(stage, _entry(pose={"mouthSmileLeft": 40}))
 
 
-@fault(*_BAD)
+@fault("bad_pose")
 def file_has_a_misspelt_channel(stage: Stage) -> Moves:
     """A pose with "mouthSmielLeft"."""
     yield from _import(stage, _entry(pose={"mouthSmielLeft": 0.5}))
 
 
-@fault(*_BAD, "long_text", "too_long", "no_room", within=20.0)
+@fault("bad_json", within=20.0)
 def file_has_a_million_keyframes(stage: Stage) -> Moves:
     """One performance of a million keyframes without poses, 15 MB."""
     rows = ",".join(f'{{"t":{number}}}' for number in range(1_000_000))
     yield from _import(stage, f'{{"keyframes":[{rows}]}}')
 
 
-@fault(*_BAD, "too_long")
+@fault("bad_time")
 def file_lasts_for_years(stage: Stage) -> Moves:
     """A keyframe at 1e15 s."""
     yield from _import(stage, _entry(t=1e15))
@@ -149,7 +146,7 @@ def file_lasts_for_years(stage: Stage) -> Moves:
 _HEAD = "Timecode,BlendshapeCount,EyeBlinkLeft,JawOpen\n00:00:00:00.000,61,0.1,0.2\n"
 
 
-@fault(*_BAD)
+@fault("bad_csv")
 def recording_lacks_columns(stage: Stage) -> Moves:
     """A Live Link Face CSV in whose middle a row has three columns of four."""
     yield from _import(stage, f"{_HEAD}00:00:00:01.000,61,0.1\n00:00:00:02.000,61,0.1,0.3\n", "recording.csv")
@@ -161,13 +158,13 @@ def recording_is_cut_in_its_last_row(stage: Stage) -> Moves:
     yield from _import(stage, f"{_HEAD}00:00:00:01.000,61,0.1,0.3\n00:00:00:02.000,61,0.", "recording.csv")
 
 
-@fault(*_BAD)
+@fault("bad_csv")
 def recording_has_no_times(stage: Stage) -> Moves:
     """A Live Link Face CSV with "soon" for a timecode."""
     yield from _import(stage, "Timecode,BlendshapeCount,JawOpen\nsoon,61,0.2\nlater,61,0.3\n", "recording.csv")
 
 
-@fault(*_BAD, UNHARMED)
+@fault("bad_csv")
 def recording_has_a_cell_of_a_megabyte(stage: Stage) -> Moves:
     """A CSV cell with a million digits."""
     cell = "0." + "1" * 1_000_000
@@ -175,7 +172,7 @@ def recording_has_a_cell_of_a_megabyte(stage: Stage) -> Moves:
     yield from _import(stage, text, "recording.csv")
 
 
-@fault(*_BAD, UNHARMED)
+@fault("bad_csv")
 def recording_goes_back_in_time(stage: Stage) -> Moves:
     """A CSV in which the second row is an hour before the first."""
     rows = "01:00:00:00.000,61,0.1\n00:00:00:01.000,61,0.3\n00:00:00:02.000,61,0.3\n"
@@ -190,13 +187,13 @@ def _load_profile(stage: Stage, entry: object) -> Moves:
     yield from stage.rest()
 
 
-@fault(*_PROFILE)
+@fault("bad_table")
 def profile_is_of_something_else(stage: Stage) -> Moves:
     """A mapping's file that is a list of numbers."""
     yield from _load_profile(stage, [1, 2, 3])
 
 
-@fault(*_PROFILE)
+@fault("bad_table")
 def profile_has_absurd_gains(stage: Stage) -> Moves:
     """A mapping's file with a gain of 1e300 and a channel that is a list."""
     source = Path(stage.module("rig_mapping.profiles").__file__ or "").with_name("profiles") / "arkit.json"
@@ -208,9 +205,7 @@ def profile_has_absurd_gains(stage: Stage) -> Moves:
     yield from _load_profile(stage, entry | {"gain": 1e300})
 
 
-@fault(
-    UNHARMED, "bad_row", "bad_mapping", "bad_record", "empty_mapping", "no_arkit_keys", "bad_table", "damaged_record"
-)
+@fault(UNHARMED)
 def blend_from_elsewhere(stage: Stage) -> Moves:
     """Every text and number that the extension keeps on objects and actions of the file is replaced by garbage."""
     bpy = stage.bpy

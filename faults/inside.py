@@ -16,8 +16,6 @@ from .stage import DESCRIBED, Stage, left_over, memory, traces
 
 # What a window may be held for, in seconds, before it is called frozen.
 FROZEN = 0.5
-# A worker that is started anew loads the model first.
-_NEXT_SECONDS = 120.0
 _MAX_MEMORY = 150.0
 
 

@@ -19,7 +19,6 @@ from typing import Any
 from .fault import UNHARMED, Moves, fault
 from .stage import DESCRIBED, Stage
 
-_BAD = ("bad_model", "no_model")
 _CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -124,7 +123,7 @@ def model_folder_is_gone(stage: Stage) -> Moves:
     yield from _ask(stage, stage.folder / "nowhere")
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def model_folder_is_empty(stage: Stage) -> Moves:
     """The folder of the local model holds nothing."""
     folder = stage.folder / "model"
@@ -132,25 +131,25 @@ def model_folder_is_empty(stage: Stage) -> Moves:
     yield from _ask(stage, folder)
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def configuration_is_cut(stage: Stage) -> Moves:
     """config.json ends in the middle."""
     yield from _spoilt(stage, lambda folder: (folder / "config.json").write_text('{"model_type": "lla'))
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def configuration_has_absurd_sizes(stage: Stage) -> Moves:
     """config.json says 100 million layers, each a million wide."""
     yield from _spoilt(stage, lambda f: _edit(f / "config.json", num_hidden_layers=10**8, hidden_size=10**6))
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def configuration_is_of_another_model(stage: Stage) -> Moves:
     """config.json says twice the width that the weights have."""
     yield from _spoilt(stage, lambda folder: _edit(folder / "config.json", hidden_size=32, head_dim=16))
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def kind_of_model_is_unknown(stage: Stage) -> Moves:
     """config.json names a kind of model that nobody knows."""
     yield from _spoilt(
@@ -158,7 +157,7 @@ def kind_of_model_is_unknown(stage: Stage) -> Moves:
     )
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def weights_are_pickled(stage: Stage) -> Moves:
     """The only weights are a pickle that leaves a file when it is read."""
     mark = stage.folder / "exploded"
@@ -171,7 +170,7 @@ def weights_are_pickled(stage: Stage) -> Moves:
     assert not mark.exists(), "the pickle was read"
 
 
-@fault(UNHARMED, *_BAD, within=60.0)
+@fault(UNHARMED, within=60.0)
 def model_brings_code(stage: Stage) -> Moves:
     """config.json and tokenizer_config.json name Python files beside them (auto_map), which leave a file when run."""
     mark = stage.folder / "exploded"
@@ -186,7 +185,7 @@ def model_brings_code(stage: Stage) -> Moves:
     assert not mark.exists(), "its code was run"
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def weights_link_out_of_the_folder(stage: Stage) -> Moves:
     """model.safetensors is a symbolic link to a file somewhere else."""
 
@@ -197,7 +196,7 @@ def weights_link_out_of_the_folder(stage: Stage) -> Moves:
     yield from _spoilt(stage, spoil)
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def index_names_a_file_outside(stage: Stage) -> Moves:
     """model.safetensors.index.json names ../elsewhere.safetensors."""
 
@@ -209,7 +208,7 @@ def index_names_a_file_outside(stage: Stage) -> Moves:
     yield from _spoilt(stage, spoil)
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def weights_are_cut(stage: Stage) -> Moves:
     """model.safetensors is a third shorter than its header says, as after a download that stopped."""
 
@@ -220,7 +219,7 @@ def weights_are_cut(stage: Stage) -> Moves:
     yield from _spoilt(stage, spoil)
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def header_of_weights_lies(stage: Stage) -> Moves:
     """The header of model.safetensors says that it is 2^60 bytes long."""
 
@@ -231,7 +230,7 @@ def header_of_weights_lies(stage: Stage) -> Moves:
     yield from _spoilt(stage, spoil)
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def tensor_lies_about_its_shape(stage: Stage) -> Moves:
     """The header says that a tensor of 1 kB has a shape of 10^18 numbers."""
 
@@ -247,7 +246,7 @@ def tensor_lies_about_its_shape(stage: Stage) -> Moves:
     yield from _spoilt(stage, spoil)
 
 
-@fault(UNHARMED, "worker_error", "bad_answer", "bad_pose", *_BAD, within=60.0)
+@fault(UNHARMED, within=60.0)
 def weights_are_not_numbers(stage: Stage) -> Moves:
     """All weights are NaN, as after a training that went wrong."""
     yield from _ask(stage, _make_model(stage, float("nan")))
@@ -255,7 +254,7 @@ def weights_are_not_numbers(stage: Stage) -> Moves:
         assert all(-1.0 <= value <= 1.0 for value in beat.keyframe().pose), "a value is out of range"
 
 
-@fault(*_BAD)
+@fault("bad_model")
 def tokenizer_is_cut(stage: Stage) -> Moves:
     """tokenizer.json ends in the middle."""
 
@@ -271,14 +270,14 @@ def _template(folder: Path, text: str) -> None:
     _edit(folder / "tokenizer_config.json", chat_template=text)
 
 
-@fault(*_BAD, within=30.0)
+@fault("bad_model", within=30.0)
 def chat_template_never_ends(stage: Stage) -> Moves:
     """The model's chat template has loops of 10^15 turns within one another."""
     loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% for k in range(99999) %}x{% endfor %}"
     yield from _spoilt(stage, lambda folder: _template(folder, loop + "{% endfor %}{% endfor %}"))
 
 
-@fault(*_BAD, within=30.0)
+@fault("bad_model", within=30.0)
 def chat_template_runs_code(stage: Stage) -> Moves:
     """The model's chat template reaches for Python's own functions to leave a file."""
     mark = stage.folder / "exploded"
@@ -305,7 +304,7 @@ def adapter_is_for_another_model(stage: Stage) -> Moves:
     yield from _ask(stage, _make_model(stage), _make_adapter(stage, 32))
 
 
-@fault(UNHARMED, "bad_adapter", within=60.0)
+@fault(UNHARMED, within=60.0)
 def adapter_names_a_model_of_the_hub(stage: Stage) -> Moves:
     """adapter_config.json names a base model on Hugging Face's hub; nothing may be fetched."""
     adapter = _make_adapter(stage, base_model_name_or_path="meta-llama/Llama-3.1-8B", revision="main")
@@ -336,7 +335,7 @@ def _spoil_shipped(stage: Stage, name: str, spoil: Callable[[bytes], bytes]) -> 
 
 
 # A new worker reads the adapter, after torch.
-@fault("bad_adapter", "bad_install", "bad_model", within=60.0)
+@fault("bad_adapter", within=60.0)
 def shipped_adapter_has_one_bit_wrong(stage: Stage) -> Moves:
     """One bit in the middle of the extension's own adapter is another."""
 
@@ -348,13 +347,13 @@ def shipped_adapter_has_one_bit_wrong(stage: Stage) -> Moves:
 
 
 # A new worker reads the adapter, after torch.
-@fault("bad_adapter", "bad_install", "bad_model", within=60.0)
+@fault("bad_adapter", within=60.0)
 def shipped_adapter_is_empty(stage: Stage) -> Moves:
     """A file of the extension's own adapter has no bytes, as a full disk leaves it."""
     yield from _spoil_shipped(stage, "planner_slots.safetensors", lambda data: b"")
 
 
-@fault("bad_model", "no_model", "bad_runtime")
+@fault("bad_model")
 def embedded_model_is_cut(stage: Stage) -> Moves:
     """The converted model in the runtime's folder is cut to its first megabyte."""
     runtime = stage.folder / "runtime copy"

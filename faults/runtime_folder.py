@@ -14,8 +14,6 @@ from .small_disk import SmallDisk
 from .stage import Stage
 from .tiny_runtime import TinySetUp, read_record
 
-_SPACE = ("no_disk", "pip_failed", "venv_failed", "prepare_failed")
-
 
 def _spoil_record(stage: Stage, data: bytes) -> Moves:
     """Another content of runtime.json; then Generate."""
@@ -64,7 +62,7 @@ def record_is_of_another_machine(stage: Stage) -> Moves:
     yield from _spoil_record(stage, json.dumps(record).encode())
 
 
-@fault("no_runtime", "bad_model", "no_model", "bad_runtime")
+@fault("no_runtime")
 def models_are_gone(stage: Stage) -> Moves:
     """The folder of converted models is deleted; then Generate with a new worker."""
     runtime = stage.copied_runtime()
@@ -75,7 +73,7 @@ def models_are_gone(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_runtime", "no_model", "bad_model", "bad_runtime", within=60.0)
+@fault("no_model", within=60.0)
 def models_folder_is_empty(stage: Stage) -> Moves:
     """The folder of converted models is there and empty; then Generate with a new worker."""
     runtime = stage.copied_runtime()
@@ -135,7 +133,7 @@ def _on_disk(stage: Stage, size: int, read_only: bool = False) -> tuple[TinySetU
     return None if disk is None else (TinySetUp(stage, disk.path / "runtime"), disk)
 
 
-@fault("no_folder", "no_permission")
+@fault("no_permission")
 def disk_of_the_runtime_cannot_be_written(stage: Stage) -> Moves:
     """The runtime is to be made on a disk that is mounted read-only."""
     if found := _on_disk(stage, 1 << 24, read_only=True):
@@ -175,13 +173,13 @@ def _used(path: Path) -> int:
     return (found.f_blocks - found.f_bfree) * found.f_frsize
 
 
-@fault(*_SPACE, within=60.0)
+@fault("no_disk", within=60.0)
 def disk_is_full_while_the_environment_is_made(stage: Stage) -> Moves:
     """The disk is full while the private environment is made."""
     yield from _full_at(stage, 4 << 20, "venv")
 
 
-@fault(*_SPACE, within=60.0)
+@fault("no_disk", within=60.0)
 def disk_is_full_while_packages_come(stage: Stage) -> Moves:
     """The disk is full while packages are fetched and installed."""
     yield from _full_at(stage, 0, "fetch", "torch", "packages")

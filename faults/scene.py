@@ -11,8 +11,6 @@ from typing import Any
 from .fault import REFUSED, STOPPED, UNHARMED, Moves, fault
 from .stage import FACE, LONG, OTHER, Stage
 
-_GONE = ("target_gone", "changed_face", "no_shape_keys", "no_face", "no_arkit_keys", "missing_key", "keys_gone")
-
 
 def _begin(stage: Stage) -> Moves:
     yield from stage.perform("", LONG)
@@ -25,7 +23,7 @@ def _end(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(*_GONE, quick=True)
+@fault("target_gone", quick=True)
 def face_is_deleted(stage: Stage) -> Moves:
     """The face is deleted while beats come."""
     yield from _begin(stage)
@@ -33,7 +31,7 @@ def face_is_deleted(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, *_GONE)
+@fault(UNHARMED)
 def face_is_renamed(stage: Stage) -> Moves:
     """The face gets another name while beats come."""
     yield from _begin(stage)
@@ -42,7 +40,7 @@ def face_is_renamed(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, *_GONE)
+@fault(UNHARMED)
 def another_object_takes_its_name(stage: Stage) -> Moves:
     """The face is renamed, and an object without a face gets its name."""
     yield from _begin(stage)
@@ -52,7 +50,7 @@ def another_object_takes_its_name(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(*_GONE)
+@fault("no_shape_keys")
 def shape_keys_are_removed(stage: Stage) -> Moves:
     """All shape keys of the face are removed while beats come."""
     yield from _begin(stage)
@@ -61,7 +59,7 @@ def shape_keys_are_removed(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, *_GONE, quick=True)
+@fault(UNHARMED, quick=True)
 def one_shape_key_is_removed(stage: Stage) -> Moves:
     """The shape key jawOpen of the face is removed while beats come."""
     yield from _begin(stage)
@@ -70,7 +68,7 @@ def one_shape_key_is_removed(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, *_GONE)
+@fault(UNHARMED)
 def shape_key_is_renamed(stage: Stage) -> Moves:
     """The shape key browInnerUp gets the name of nothing that is known."""
     yield from _begin(stage)
@@ -79,7 +77,7 @@ def shape_key_is_renamed(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, "absolute_keys", *_GONE)
+@fault(UNHARMED)
 def shape_keys_become_absolute(stage: Stage) -> Moves:
     """Relative is turned off for the face's shape keys while beats come."""
     yield from _begin(stage)
@@ -88,7 +86,7 @@ def shape_keys_become_absolute(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, *_GONE)
+@fault(UNHARMED)
 def mesh_is_replaced(stage: Stage) -> Moves:
     """The face gets the other face's mesh while beats come."""
     yield from _begin(stage)
@@ -107,7 +105,7 @@ def actions_are_removed(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, "driven_keys", "driven", *_GONE)
+@fault("driven_keys")
 def drivers_take_the_shape_keys(stage: Stage) -> Moves:
     """Every shape key of the face gets a driver while beats come."""
     yield from _begin(stage)
@@ -117,7 +115,7 @@ def drivers_take_the_shape_keys(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault("locked", "locked_curves", "locked_channels", UNHARMED)
+@fault(UNHARMED)
 def curves_are_locked(stage: Stage) -> Moves:
     """All curves of the face are locked in the Graph Editor while beats come."""
     yield from _begin(stage)
@@ -127,7 +125,7 @@ def curves_are_locked(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault("target_gone", "linked", "linked_keys", "linked_action")
+@fault("target_gone")
 def scene_is_deleted(stage: Stage) -> Moves:
     """Another scene is made, and the one of the face is deleted."""
     yield from _begin(stage)
@@ -138,7 +136,7 @@ def scene_is_deleted(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, "target_gone")
+@fault(UNHARMED)
 def another_scene_is_opened(stage: Stage) -> Moves:
     """Another scene of the file is shown while beats come."""
     yield from _begin(stage)
@@ -149,7 +147,7 @@ def another_scene_is_opened(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(UNHARMED, *_GONE)
+@fault(UNHARMED)
 def face_is_taken_out_of_the_scene(stage: Stage) -> Moves:
     """The face is unlinked from all collections, and is still in the file."""
     yield from _begin(stage)
@@ -159,7 +157,7 @@ def face_is_taken_out_of_the_scene(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(*_GONE)
+@fault("target_gone")
 def unused_data_is_purged(stage: Stage) -> Moves:
     """The face is deleted and all unused data is purged while beats come."""
     yield from _begin(stage)
@@ -248,19 +246,19 @@ def _in_mode(stage: Stage, mode: str) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, "mode", "wrong_mode")
+@fault(UNHARMED)
 def edit_mode_is_entered(stage: Stage) -> Moves:
     """Edit Mode is entered on the face while beats come, and left after 4 s."""
     yield from _in_mode(stage, "EDIT")
 
 
-@fault(UNHARMED, "mode", "wrong_mode")
+@fault(UNHARMED)
 def sculpt_mode_is_entered(stage: Stage) -> Moves:
     """Sculpt Mode is entered on the face while beats come, and left after 4 s."""
     yield from _in_mode(stage, "SCULPT")
 
 
-@fault(UNHARMED, "mode", "wrong_mode")
+@fault(UNHARMED)
 def weight_paint_mode_is_entered(stage: Stage) -> Moves:
     """Weight Paint Mode is entered on the face while beats come, and left after 4 s."""
     yield from _in_mode(stage, "WEIGHT_PAINT")
@@ -275,7 +273,7 @@ def generate_in_edit_mode(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, "tweak_mode", "nla_tweak", "in_tweak_mode")
+@fault(UNHARMED)
 def action_goes_to_the_nla(stage: Stage) -> Moves:
     """The action of the face's shape keys is pushed down into an NLA track while beats come."""
     yield from _begin(stage)
@@ -303,7 +301,7 @@ def list_is_edited_meanwhile(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, STOPPED, *_GONE, window=True)
+@fault(UNHARMED, STOPPED, "target_gone", "no_shape_keys", "no_face", "no_arkit_keys", window=True)
 def undo_past_the_start(stage: Stage) -> Moves:
     """In a window: four steps of undo while beats come, to before the script was typed, and then redo."""
     bpy = stage.bpy
@@ -318,7 +316,7 @@ def undo_past_the_start(stage: Stage) -> Moves:
     yield from _end(stage)
 
 
-@fault(*_GONE, UNHARMED, window=True)
+@fault("target_gone", window=True)
 def undo_of_adding_the_face(stage: Stage) -> Moves:
     """In a window: a face is added, a performance is begun on it, and adding it is undone while beats come."""
     bpy = stage.bpy

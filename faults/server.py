@@ -14,8 +14,6 @@ from .stage import Stage
 from .tiny_runtime import make_certificate
 
 KEY = "sk-this-must-not-be-seen-1234567890"
-_NETWORK = ("no_server", "server_gone", "no_network", "server_silent", "server_unreachable", "server_error")
-_ANSWER = ("server_answer", "bad_answer", "server_form", "server_error")
 
 
 def _filled(schema: dict[str, Any], named: dict[str, Any] | None = None) -> Any:
@@ -99,7 +97,7 @@ def nothing_is_wrong_with_the_server(stage: Stage) -> Moves:
     yield from _served(stage)
 
 
-@fault(*_NETWORK, within=30.0)
+@fault("server_unreachable", within=30.0)
 def server_is_not_there(stage: Stage) -> Moves:
     """Nothing listens at the address."""
     yield from _ask(stage, unused_address() + "/v1")
@@ -137,19 +135,19 @@ def server_drips_and_the_user_cancels(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(*_NETWORK, *_ANSWER, within=60.0)
+@fault("server_unreachable", within=60.0)
 def server_hangs_up_in_the_middle(stage: Stage) -> Moves:
     """Each connection is reset after 40 bytes of the answer."""
     yield from _served(stage, weather=Weather(cut_after=40, only="completions"))
 
 
-@fault(*_NETWORK, *_ANSWER, within=60.0)
+@fault("server_unreachable", within=60.0)
 def server_promises_more_than_it_sends(stage: Stage) -> Moves:
     """The length that the server says is 500 bytes more than the answer has."""
     yield from _served(stage, weather=Weather(lie=500, only="completions"))
 
 
-@fault(*_NETWORK, *_ANSWER, "large_answer", within=60.0)
+@fault("server_answer", within=60.0)
 def servers_answer_never_ends(stage: Stage) -> Moves:
     """The server sends letters without end, as fast as it can."""
 
@@ -159,7 +157,7 @@ def servers_answer_never_ends(stage: Stage) -> Moves:
     yield from _served(stage, endless)
 
 
-@fault(*_NETWORK, *_ANSWER, "large_answer", within=60.0)
+@fault("server_answer", within=60.0)
 def servers_answer_is_a_zip_bomb(stage: Stage) -> Moves:
     """The server sends 1 MB that gzip unpacks to 1 GB."""
     bomb = gzip.compress(b" " * (1 << 30), 1)
@@ -167,32 +165,32 @@ def servers_answer_is_a_zip_bomb(stage: Stage) -> Moves:
     yield from _served(stage, lambda text: Answer(200, bomb, headers))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def server_is_a_login_page(stage: Stage) -> Moves:
     """A page in HTML comes with status 200, as of a hotel's network."""
     page = b"<!DOCTYPE html><html><body>Please log in</body></html>"
     yield from _served(stage, lambda text: Answer(200, page, {"Content-Type": "text/html"}))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def servers_answer_is_empty(stage: Stage) -> Moves:
     """Status 200 and no bytes."""
     yield from _served(stage, lambda text: Answer(200, b""))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def server_has_no_choices(stage: Stage) -> Moves:
     """An answer whose list of choices is empty."""
     yield from _served(stage, lambda text: Answer(200, b'{"choices": []}', {"Content-Type": "application/json"}))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def servers_answer_is_not_utf_8(stage: Stage) -> Moves:
     """An answer in Latin-1 with letters that are no UTF-8."""
     yield from _served(stage, lambda text: Answer(200, b'{"choices": [{"message": {"content": "\xe4\xff\xfe"}}]}'))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def server_writes_prose(stage: Stage) -> Moves:
     """The model answers with a sentence and no JSON, each time."""
     yield from _served(stage, lambda text: _said("I am sorry, but I cannot help with faces."))
@@ -204,19 +202,19 @@ def server_writes_prose_around_the_answer(stage: Stage) -> Moves:
     yield from _served(stage, lambda text: _said(f"<think>Hm. A face.</think>Here you go:\n```json\n{text}\n```\nBye!"))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def servers_values_are_not_numbers(stage: Stage) -> Moves:
     """NaN for every channel."""
     yield from _served(stage, lambda text: _said(text.replace("0.2", "NaN")))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def servers_values_are_out_of_range(stage: Stage) -> Moves:
     """40 for every channel, as in percent."""
     yield from _served(stage, lambda text: _said(text.replace("0.2", "40")))
 
 
-@fault(*_ANSWER, within=60.0)
+@fault("server_answer", within=60.0)
 def servers_answer_is_nested(stage: Stage) -> Moves:
     """Lists in lists, 100,000 deep."""
     yield from _served(stage, lambda text: _said("{" + '"a":[' * 100_000 + "]" * 100_000 + "}"))
@@ -228,25 +226,25 @@ def server_is_busy_twice(stage: Stage) -> Moves:
     yield from _served(stage, weather=Weather(status=429, failures=2, only="completions"))
 
 
-@fault(*_NETWORK, *_ANSWER, "server_refused", within=90.0)
+@fault("server_busy", within=90.0)
 def server_always_fails(stage: Stage) -> Moves:
     """503 for every request."""
     yield from _served(stage, weather=Weather(status=503))
 
 
-@fault("server_key", "server_refused", *_NETWORK, *_ANSWER, within=60.0)
+@fault("server_key", within=60.0)
 def server_refuses_the_key(stage: Stage) -> Moves:
     """401, with the key in the answer's text."""
     yield from _served(stage, lambda text: Answer(401, f'{{"error": {{"message": "bad key {KEY}"}}}}'.encode()))
 
 
-@fault("no_model", "server_model", "server_refused", *_NETWORK, *_ANSWER, within=60.0)
+@fault("server_refused", within=60.0)
 def server_does_not_know_the_model(stage: Stage) -> Moves:
     """404 for the model that is asked for."""
     yield from _served(stage, lambda text: Answer(404, b'{"error": {"message": "model not found"}}'))
 
 
-@fault("redirect", "server_redirect", "server_refused", *_NETWORK, *_ANSWER, within=60.0)
+@fault("server_refused", within=60.0)
 def server_sends_elsewhere(stage: Stage) -> Moves:
     """A redirect to another host, which must not get the script or the key."""
     other = Proxy(answer=_answering())
@@ -256,13 +254,13 @@ def server_sends_elsewhere(stage: Stage) -> Moves:
     assert not other.requests, "the other host was asked"
 
 
-@fault("redirect", "server_redirect", "server_refused", *_NETWORK, *_ANSWER, within=60.0)
+@fault("server_refused", within=60.0)
 def server_sends_to_a_file(stage: Stage) -> Moves:
     """A redirect to file:///etc/passwd."""
     yield from _served(stage, lambda text: Answer(302, b"", {"Location": "file:///etc/passwd"}))
 
 
-@fault(*_NETWORK, *_ANSWER, "bad_certificate", "server_certificate", within=60.0)
+@fault("server_unreachable", within=60.0)
 def servers_certificate_is_not_trusted(stage: Stage) -> Moves:
     """The server has a certificate of its own that nobody trusts."""
     certificate = make_certificate(stage.folder)

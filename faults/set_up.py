@@ -16,7 +16,6 @@ from .proxy import Weather, serving, unused_address, wait_for
 from .stage import PACKAGE, Stage, is_running
 from .tiny_runtime import SLOW, TinySetUp, make_certificate, make_wheel
 
-_NETWORK = ("no_network", "pip_failed")
 # Where the wheels are, and not the pages of the index.
 _FILES = ".whl"
 
@@ -30,7 +29,7 @@ def _in_weather(stage: Stage, weather: Weather) -> Moves:
     yield from tiny.mend()
 
 
-@fault(*_NETWORK, within=60.0)
+@fault("no_network", within=60.0)
 def nobody_answers(stage: Stage) -> Moves:
     """Nothing listens at the package index's address."""
     tiny = TinySetUp(stage)
@@ -41,7 +40,7 @@ def nobody_answers(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault(*_NETWORK, within=60.0)
+@fault("no_network", within=60.0)
 def name_is_not_found(stage: Stage) -> Moves:
     """The package index's name has no address."""
     tiny = TinySetUp(stage)
@@ -52,7 +51,7 @@ def name_is_not_found(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault(*_NETWORK, within=60.0)
+@fault("no_network", within=60.0)
 def proxy_does_not_answer(stage: Stage) -> Moves:
     """HTTP_PROXY and HTTPS_PROXY name a proxy that is not there."""
     tiny = TinySetUp(stage)
@@ -65,7 +64,7 @@ def proxy_does_not_answer(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault(*_NETWORK, "proxy", within=60.0)
+@fault("pip_failed", within=60.0)
 def proxy_asks_for_a_password(stage: Stage) -> Moves:
     """The proxy answers every request with 407."""
     tiny = TinySetUp(stage)
@@ -79,7 +78,7 @@ def proxy_asks_for_a_password(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault(*_NETWORK, "bad_certificate", within=60.0)
+@fault("no_network", within=60.0)
 def certificate_is_not_trusted(stage: Stage) -> Moves:
     """The package index has a certificate of its own that nobody trusts."""
     certificate = make_certificate(stage.folder)
@@ -93,7 +92,7 @@ def certificate_is_not_trusted(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault(UNHARMED, *_NETWORK, within=90.0)
+@fault(UNHARMED, "no_network", "pip_failed", within=90.0)
 def connection_is_cut_in_every_file(stage: Stage) -> Moves:
     """The connection is reset after 120,000 bytes of each file."""
     yield from _in_weather(stage, Weather(cut_after=120_000, only="fs_"))
@@ -113,7 +112,7 @@ def server_stalls_and_the_user_cancels(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault(*_NETWORK, within=180.0)
+@fault("no_network", "pip_failed", within=180.0)
 def server_stalls(stage: Stage) -> Moves:
     """The server takes each request for one of the files and says nothing."""
     yield from _in_weather(stage, Weather(stall_after=0, only="fs_torch"))
@@ -125,13 +124,13 @@ def server_is_busy_for_a_while(stage: Stage) -> Moves:
     yield from _in_weather(stage, Weather(status=503, failures=3))
 
 
-@fault(*_NETWORK, within=90.0)
+@fault("no_network", within=90.0)
 def server_fails(stage: Stage) -> Moves:
     """The server answers every request with 500."""
     yield from _in_weather(stage, Weather(status=500))
 
 
-@fault(*_NETWORK, "no_wheel", "no_package", within=60.0)
+@fault("pip_failed", within=60.0)
 def package_is_not_there(stage: Stage) -> Moves:
     """The index does not know one of the packages."""
     tiny = TinySetUp(stage)
@@ -144,13 +143,13 @@ def package_is_not_there(stage: Stage) -> Moves:
     yield from tiny.mend()
 
 
-@fault("bad_hash", "pip_failed", within=60.0)
+@fault("bad_hash", within=60.0)
 def package_was_changed(stage: Stage) -> Moves:
     """One byte of each package is another than the lock says."""
     yield from _in_weather(stage, Weather(spoil=True, only=_FILES))
 
 
-@fault(UNHARMED, "bad_hash", *_NETWORK, within=90.0)
+@fault(UNHARMED, "bad_hash", "no_network", "pip_failed", within=90.0)
 def server_says_a_wrong_length(stage: Stage) -> Moves:
     """The server says that each file is 1,000 bytes longer than it is, and closes."""
     yield from _in_weather(stage, Weather(lie=1000, only=_FILES))
@@ -180,7 +179,7 @@ def network_is_not_allowed(stage: Stage) -> Moves:
     yield from tiny.run(online=False)
 
 
-@fault("no_wheels", "no_folder")
+@fault("no_wheels")
 def offline_folder_is_gone(stage: Stage) -> Moves:
     """The folder of offline packages is on a disk that was unplugged."""
     tiny = TinySetUp(stage)
@@ -188,7 +187,7 @@ def offline_folder_is_gone(stage: Stage) -> Moves:
     yield from tiny.run(online=False, wheels=stage.folder / "unplugged")
 
 
-@fault("no_wheels", "pip_failed", "missing_wheels", "no_wheel", "no_package", within=60.0)
+@fault("no_wheels", within=60.0)
 def offline_folder_lacks_a_package(stage: Stage) -> Moves:
     """The folder of offline packages has all wheels but one."""
     tiny = TinySetUp(stage)
@@ -202,7 +201,7 @@ def offline_folder_lacks_a_package(stage: Stage) -> Moves:
     yield from tiny.mend(online=False, wheels=tiny.wheels)
 
 
-@fault("bad_hash", "pip_failed", "no_wheels", within=60.0)
+@fault("bad_hash", within=60.0)
 def offline_folder_has_a_cut_package(stage: Stage) -> Moves:
     """One of the offline packages is half as long as it should be."""
     tiny = TinySetUp(stage)
@@ -322,14 +321,14 @@ def _with_start(stage: Stage, code: str) -> Moves:
     yield from _mend_quickly(tiny)
 
 
-@fault("odd", "prepare_failed", within=60.0)
+@fault("odd", within=60.0)
 def self_test_fails(stage: Stage) -> Moves:
     """The model's preparation says that its test went wrong."""
     words = {"event": "error", "code": "odd", "message": "The self-test gave no pose.", "hint": "Press Repair."}
     yield from _with_start(stage, f"import json; print(json.dumps({words!r}), flush=True)")
 
 
-@fault("killed", "no_memory", within=60.0)
+@fault("killed", within=60.0)
 def memory_runs_out_while_preparing(stage: Stage) -> Moves:
     """The preparation of the model is killed (SIGKILL)."""
     yield from _with_start(stage, "import os; os.kill(os.getpid(), 9)")
@@ -348,7 +347,7 @@ def model_is_not_left(stage: Stage) -> Moves:
     yield from _with_start(stage, 'print(\'{"event": "done", "quantization": "fp32", "selftest": {}}\')')
 
 
-@fault("not_python", "old_python")
+@fault("not_python")
 def blenders_python_is_no_python(stage: Stage) -> Moves:
     """The program that should be Blender's Python is another one."""
     tiny = TinySetUp(stage)
@@ -373,7 +372,7 @@ def variables_that_lead_pip_astray(stage: Stage) -> Moves:
     assert not Path(nowhere).exists(), "something was put elsewhere"
 
 
-@fault("bad_hash", "pip_failed", "no_wheel", "no_network", "no_package", "no_wheels", within=60.0)
+@fault("pip_failed", within=60.0)
 def update_fails_over_a_runtime_that_works(stage: Stage) -> Moves:
     """A runtime works; an update of it asks for a package that is not there; the old one has to stay in use."""
     tiny = TinySetUp(stage)
@@ -435,7 +434,7 @@ def set_up_is_pressed_when_all_is_there(stage: Stage) -> Moves:
     tiny.check_works()
 
 
-@fault("bad_hash", "pip_failed", "no_network", within=60.0)
+@fault("bad_hash", within=60.0)
 def another_package_is_in_the_wheel(stage: Stage) -> Moves:
     """Under a package's name the server gives the wheel of another."""
     tiny = TinySetUp(stage)

@@ -46,7 +46,7 @@ def flood_of_warnings(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, _BAD, within=30.0)
+@fault("bad_answer", within=30.0)
 def flood_of_progress(stage: Stage) -> Moves:
     """100,000 events of progress at once."""
     yield from stage.perform("FloodsProgress")
@@ -95,14 +95,14 @@ def text_in_place_of_a_number(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(_BAD, "bad_time")
+@fault("bad_time")
 def times_go_back(stage: Stage) -> Moves:
     """Each keyframe comes at an earlier time than the one before."""
     yield from stage.perform("TimesGoBack")
     yield from stage.rest()
 
 
-@fault(_BAD, "bad_time")
+@fault("bad_answer")
 def time_beyond_all_frames(stage: Stage) -> Moves:
     """Keyframes at 1e300 s."""
     yield from stage.perform("FarFuture")
@@ -130,14 +130,14 @@ def keyframe_is_left_out(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(_BAD, UNHARMED)
+@fault("bad_answer")
 def keyframes_come_twice(stage: Stage) -> Moves:
     """Every keyframe comes again with another pose."""
     yield from stage.perform("Twice")
     yield from stage.rest()
 
 
-@fault(UNHARMED, _BAD)
+@fault(UNHARMED)
 def keyframes_come_backwards(stage: Stage) -> Moves:
     """The last keyframe comes first."""
     yield from stage.perform("Backwards")
@@ -161,7 +161,7 @@ def goes_on_after_the_end(stage: Stage) -> Moves:
     _has_no_puffed_cheeks(stage)
 
 
-@fault(UNHARMED, _BAD)
+@fault("bad_answer")
 def speaks_of_another_request(stage: Stage) -> Moves:
     """Keyframes of a request that nobody made come between those that were asked for."""
     yield from stage.perform("AnotherRequest")
@@ -202,28 +202,28 @@ def does_not_hear_a_cancel(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(_BAD, "version", "other_version", "updated")
+@fault("updated")
 def speaks_another_protocol(stage: Stage) -> Moves:
     """The worker's handshake has another protocol's number."""
     yield from stage.perform("OtherProtocol")
     yield from stage.rest()
 
 
-@fault(_BAD, "version", "other_version", "updated")
+@fault("updated")
 def is_of_another_version(stage: Stage) -> Moves:
     """The worker's handshake has the version 99.0.0 of the extension."""
     yield from stage.perform("OtherVersion")
     yield from stage.rest()
 
 
-@fault(_BAD, UNHARMED, "version", "other_version")
+@fault("bad_answer")
 def has_no_handshake(stage: Stage) -> Moves:
     """The worker's first line, its handshake, does not come."""
     yield from stage.perform("NoHandshake")
     yield from stage.rest()
 
 
-@fault("odd", _BAD)
+@fault("bad_answer")
 def error_of_a_megabyte(stage: Stage) -> Moves:
     """An error with a megabyte of text, terminal colours and marks that turn text around."""
     yield from stage.perform("HugeError")
@@ -231,7 +231,7 @@ def error_of_a_megabyte(stage: Stage) -> Moves:
     assert stage.told is not None and len(stage.told.message) < 5000, "all of it is shown"
 
 
-@fault(_BAD, UNHARMED, "long_text", "bad_text")
+@fault("bad_answer")
 def description_of_a_megabyte(stage: Stage) -> Moves:
     """Descriptions with line ends, control characters and 500,000 letters."""
     yield from stage.perform("Injects")

@@ -36,7 +36,7 @@ def worker_killed_while_loading(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("worker_killed", "worker_died", real=True)
+@fault("worker_killed", real=True)
 def worker_killed_in_the_middle(stage: Stage) -> Moves:
     """SIGKILL to the worker after its first beat."""
     stage.generate(LONG)
@@ -46,7 +46,7 @@ def worker_killed_in_the_middle(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("worker_hung", "worker_died", within=20.0, real=True)
+@fault("worker_hung", within=20.0, real=True)
 def worker_frozen_in_the_middle(stage: Stage) -> Moves:
     """SIGSTOP to the worker after its first beat, as of a machine that swaps."""
     stage.generate(LONG)
@@ -56,7 +56,7 @@ def worker_frozen_in_the_middle(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, "worker_hung", "worker_died", within=20.0, real=True)
+@fault(UNHARMED, within=20.0, real=True)
 def worker_frozen_while_idle(stage: Stage) -> Moves:
     """SIGSTOP to the worker between two generations; then Generate."""
     os.kill(stage.worker, signal.SIGSTOP)
@@ -142,7 +142,7 @@ def model_raises_memory_error(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_memory", "worker_killed")
+@fault("worker_killed")
 def worker_ends_with_137(stage: Stage) -> Moves:
     """The worker ends with status 137, as a container's does whose memory ran out."""
     yield from stage.perform("Exits137")
@@ -183,7 +183,7 @@ def one_step_never_ends(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("worker_hung", "worker_died", within=25.0)
+@fault("worker_hung", within=25.0)
 def library_holds_the_whole_worker(stage: Stage) -> Moves:
     """A call in C at a pose lets no other thread of the worker run, and does not end."""
     yield from stage.perform("HoldsEverything")
@@ -198,7 +198,7 @@ def one_step_takes_long(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("worker_died", "worker_hung", within=20.0)
+@fault("worker_died", within=20.0)
 def worker_closes_its_output(stage: Stage) -> Moves:
     """The worker closes its end of the pipe, and lives on."""
     yield from stage.perform("ClosesItsOutput")
@@ -230,7 +230,7 @@ def worker_does_not_go(stage: Stage) -> Moves:
     yield from stage.until(lambda: not is_running(old), 5.0)
 
 
-@fault("worker_killed", "worker_died", within=12.0)
+@fault("worker_killed", within=12.0)
 def worker_leaves_a_child_behind(stage: Stage) -> Moves:
     """A child of the worker inherits its pipes; the worker is killed, the child lives on for 20 s."""
     notes = stage.act("LeavesAChild")
@@ -245,7 +245,7 @@ def worker_leaves_a_child_behind(stage: Stage) -> Moves:
         os.kill(with_child, signal.SIGKILL)
 
 
-@fault("no_worker", "no_runtime", quick=True)
+@fault("no_worker", quick=True)
 def runtimes_python_may_not_be_run(stage: Stage) -> Moves:
     """The runtime's Python has no right to be run (chmod 644)."""
     stage.act("")
@@ -254,7 +254,7 @@ def runtimes_python_may_not_be_run(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_worker", "no_runtime", "worker_died", "bad_answer")
+@fault("worker_died")
 def runtimes_python_is_another_program(stage: Stage) -> Moves:
     """The runtime's Python is a program that prints a kilobyte of binary data and ends."""
     stage.act("")
@@ -264,7 +264,7 @@ def runtimes_python_is_another_program(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("no_runtime", REFUSED)
+@fault("no_runtime")
 def runtimes_python_is_gone(stage: Stage) -> Moves:
     """The runtime's Python is deleted while a worker of it is idle; the worker is killed; then Generate."""
     stage.act("")
@@ -278,7 +278,7 @@ def runtimes_python_is_gone(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("worker_died", "worker_error", "bad_install", within=20.0)
+@fault("worker_error", within=20.0)
 def packages_are_damaged(stage: Stage) -> Moves:
     """The runtime's Python finds a torch whose file is cut in the middle of a line."""
     folder = stage.folder / "damaged"
@@ -374,7 +374,7 @@ def worker_is_long_idle(stage: Stage) -> Moves:
     yield from stage.until(lambda: not is_running(worker), 120.0)
 
 
-@fault("worker_hung", "worker_died", within=20.0, window=True)
+@fault("worker_hung", within=20.0, window=True)
 def worker_frozen_under_a_window(stage: Stage) -> Moves:
     """In a window: SIGSTOP to the worker after its first beat."""
     yield from stage.perform("IsSlow", LONG)
@@ -382,14 +382,14 @@ def worker_frozen_under_a_window(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault(UNHARMED, "bad_answer", within=60.0, window=True)
+@fault("bad_answer", within=60.0, window=True)
 def progress_floods_a_window(stage: Stage) -> Moves:
     """In a window: 100,000 events of progress at once."""
     yield from stage.perform("FloodsProgress")
     yield from stage.rest()
 
 
-@fault("worker_killed", "worker_died", window=True)
+@fault("worker_killed", window=True)
 def worker_killed_under_a_window(stage: Stage) -> Moves:
     """In a window: SIGKILL to the worker after its first beat."""
     yield from stage.perform("IsSlow", LONG)
