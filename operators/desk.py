@@ -21,6 +21,7 @@ from ..performance.beat_list import Beats, ShapedBeat
 from ..rig_mapping import curves, hand_edits, life_layer, timeline
 from ..rig_mapping.carry import Carry, anchors
 from ..rig_mapping.records import Address
+from ..rig_mapping.references import editable
 from ..rig_mapping.steps import Steps, finish, pause, steadily
 from ..rig_mapping.styles import Style
 from ..rig_mapping.targets import Target
@@ -208,7 +209,7 @@ class Desk:
         yield from markers.remove(self.scene, self.face.beats, gone)
         yield from _keep_beats(self.owner, beats, self.fps, self.read)
         self.face.performed = json.dumps(jsonl.brief_to_dict(self.brief), ensure_ascii=False)
-        mapping_table.keep_before(self.owner, self.target)
+        yield from self._lead()
         if self.face.show_markers:
             yield from markers.place(self.scene, lambda: self.face.beats)
         markers.remember(self.scene)
@@ -218,6 +219,17 @@ class Desk:
                 with session().quiet():
                     self.face.active_beat = numbers.index(select)
         self.beats, self.dragged, self.read = beats, {}, _typed(self.face)
+
+    def _lead(self) -> Steps[None]:
+        """Have this list be the one of its face: what other meshes hold, as a duplicate does, was written over."""
+        others = faces.others_of(self.target)
+        mapping_table.keep_before(self.owner, others)
+        mine = {row.marker for row in self.face.beats}
+        for other in others:
+            rows = other.facescript.beats
+            if len(rows) and editable(other):
+                yield from markers.remove(self.scene, rows, {row.key for row in rows if row.marker not in mine})
+                other.facescript.beats.clear()
 
     def shown_steps(self, beats: Beats) -> Steps[Performance]:
         """`shown`, in small steps."""

@@ -100,6 +100,15 @@ def find_as_written(face: Any) -> Target:
     return replace(target, owner=ObjectRef.of(face.id_data))
 
 
+def others_of(target: Target) -> list[Any]:
+    """The meshes of a face but the one that its settings are kept on."""
+    found = []
+    for mesh in target.meshes:
+        with suppress(FacescriptError):  # it has gone
+            found.append(mesh.object.find())
+    return [obj for obj in found if ObjectRef.of(obj) != target.owner]
+
+
 def members_of(owner: Any, target: Target | None) -> list[Any]:
     """The objects that show a face or could: those of its mapping, those that matching finds, and their armatures."""
     rows = list(target.mapping.rows) if target is not None else []

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,13 +26,12 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..performance import CHANNELS, INDEX, FacescriptError
+from ..performance import CHANNELS, INDEX
 from ..rig_mapping.characters import rig_of, root_of
 from ..rig_mapping.mapping import KINDS, Mapping, MapRow
 from ..rig_mapping.profile_rows import stem
 from ..rig_mapping.references import ObjectRef
 from ..rig_mapping.standing import is_there
-from ..rig_mapping.targets import Target
 from .language import CONTEXT
 from .session import session
 
@@ -323,13 +321,9 @@ def holder(members: Sequence[Any]) -> Any:
     return next((obj for obj in members if obj.facescript_mapping.read() is not None), None)
 
 
-def keep_before(owner: Any, target: Target) -> None:
-    """Have the settings of an object count before those of the other meshes of its face."""
-    most = 0
-    for mesh in target.meshes:
-        with suppress(FacescriptError):  # it has gone
-            other = mesh.object.find()
-            most = max(most, other.facescript.kept if other != owner else 0)
+def keep_before(owner: Any, others: Iterable[Any]) -> None:
+    """Have the settings of an object count before those of others of its character."""
+    most = max((other.facescript.kept for other in others), default=0)
     if owner.facescript.kept <= most:
         owner.facescript.kept = most + 1
 

@@ -107,9 +107,12 @@ def test_of_two_meshes_on_one_rig_the_list_that_was_written_last_counts_whatever
     bpy.ops.object.duplicate()
     copy = bpy.context.view_layer.objects.active
     assert copy.name == "Head.001" and faces.find(copy).owner.name == "Head"
-    bpy.ops.facescript.scale_beats(factor=2.0, everything=True)
+    performed.facescript.active_beat = 1
+    bpy.ops.facescript.move_beat(frames=10, following=True)
     _rest(extension)
     written = [row.frame for row in performed.facescript.beats]
+    assert written == [1, 35, 59] and not copy.facescript.beats
+    assert sorted(marker.frame for marker in bpy.context.scene.timeline_markers) == written
     for name in ("A", "Z"):
         copy.name = name
         assert faces.find(copy).owner.name == faces.find(performed).owner.name == "Head"
