@@ -38,8 +38,8 @@ _EXAMPLES = """examples:
   blender --command facescript render preview shot_acted.blend shot.mp4 --step 2
   blender --command facescript batch lines.csv lines --write livelink,actions
 
-The extension has to be enabled in the preferences, and Set Up done. Exit status: 0 done, 1 failed, 2 wrong
-arguments, 130 stopped by Ctrl C."""
+The extension has to be enabled in the preferences, and Set Up done where a model of this machine is asked. Exit status:
+0 done, 1 failed, 2 wrong arguments, 130 stopped by Ctrl C."""
 
 # A character takes at most four bytes.
 _MAX_SCRIPT_BYTES = 4 * MAX_SCRIPT
@@ -177,7 +177,7 @@ def _generate(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     model = _model(options, parser)
     if options.lines and not options.blend and [path.suffix for path in options.output] == [".jsonl"]:
         _check_plain(options, parser)
-        runtime = preferences.worker_runtime(bpy.context)
+        runtime = preferences.worker_runtime(bpy.context, model.backend)
         return json_lines.run("generate", options.lines, options.output[0], runtime, model, options.seed or 0)
     given = _given(options)
     for path in options.output:
@@ -239,15 +239,16 @@ def _follow() -> None:
 
 
 def _pose(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    runtime = preferences.worker_runtime(bpy.context)
-    return json_lines.run("pose", options.input, options.output, runtime, _model(options, parser), options.seed)
+    model = _model(options, parser)
+    runtime = preferences.worker_runtime(bpy.context, model.backend)
+    return json_lines.run("pose", options.input, options.output, runtime, model, options.seed)
 
 
 def _batch(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     model = _model(options, parser)
     batch_options.check(options, parser, model)
     command = [bpy.app.binary_path or "blender", "--command", "facescript", *options.arguments]
-    runtime = preferences.worker_runtime(bpy.context)
+    runtime = preferences.worker_runtime(bpy.context, model.backend)
     batch = batch_options.batch(options, model, runtime, batch_actions.carry_out, command)
     if batch.farm:
         preferences.check_online(batch.farm.address)

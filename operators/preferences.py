@@ -163,13 +163,14 @@ def runtime(context: bpy.types.Context) -> Runtime:
         ) from error
 
 
-def worker_runtime(context: bpy.types.Context) -> Runtime:
+def worker_runtime(context: bpy.types.Context, backend: str = "") -> Runtime:
     """What a worker runs with: the runtime, or where a server is asked and none is set up, Blender's own Python.
+    `backend` is that of the preferences where none is given.
 
     Raises FacescriptError if the runtime's folder cannot be made.
     """
     found = runtime(context)
-    if get(context).backend == "server" and can_ask() and not found.state().usable:
+    if (backend or get(context).backend) == "server" and can_ask() and not found.state().usable:
         return HostRuntime(found.folder)
     return found
 
