@@ -61,7 +61,7 @@ def said(root: Path) -> dict[str, str]:
 
 def _messages(tree: ast.Module, spoken: bool) -> Iterator[str]:
     for scope in ast.walk(tree):
-        if isinstance(scope, ast.Call) and _name(scope.func) == "FacescriptError":
+        if isinstance(scope, ast.Call) and _name(scope.func) in ("FacescriptError", "Refused"):
             for argument in scope.args[1:3]:
                 yield from filter(_worded, _texts(argument, _assigned(tree, argument)))
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
