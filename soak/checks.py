@@ -32,22 +32,28 @@ _GROWTH, _ENOUGH = 60.0, 2000
 
 
 class Console:
-    """What the process has printed since the last look."""
+    """What the process has printed since the last look, line by line."""
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("r", encoding="utf-8", errors="replace")
+        # Blender's console is written in blocks, which may end within a line.
+        self._begun = ""
+
+    def _lines(self) -> list[str]:
+        whole, _, self._begun = (self._begun + self._stream.read()).rpartition("\n")
+        return whole.splitlines()
 
     def check(self, user: User) -> None:
         """Raise Broken for a line that tells of an error nobody put in words."""
-        text = self._stream.read()
-        for line in text.splitlines():
+        lines = self._lines()
+        for number, line in enumerate(lines):
             if _WRONG.search(line) and not any(part in line for part in (*_NOISE, *user.allowed)):
-                raise Broken(f"the console says:\n{text[-3000:]}")
+                raise Broken("the console says:\n" + "\n".join(lines[number : number + 30])[:3000])
         del user.allowed[:-200]
 
     def skip(self) -> None:
         """Begin from here."""
-        self._stream.read()
+        self._lines()
 
 
 class Watch:
