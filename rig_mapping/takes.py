@@ -8,7 +8,7 @@ of what was written. Everything else in the actions that the face uses stays whe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,16 +41,22 @@ class Store:
 def exchange(target: Target, name: str, stores: Iterable[Store] = ()) -> list[Store]:
     """Put the keys that the face shows away, as those of a take of this name, and show those of `stores` instead.
 
-    The actions of `stores` are gone then, as `discard` has it. All or nothing. Raises FacescriptError (`target_gone`,
-    `linked_action`, `tweak_mode`, `baked_curve`).
+    F-curves where those of `stores` belong go away with them, even if they show nothing of the face any more. Where two
+    datablocks have one action by now, the first one's keys are shown. The actions of `stores` are gone then, as
+    `discard` has it. All or nothing. Raises FacescriptError (`target_gone`, `linked_action`, `tweak_mode`,
+    `baked_curve`).
     """
     waiting = {store.datablock: store for store in stores}
     blocks = _blocks(target, waiting)
+    coming: dict[Any, set[Address]] = {}
+    for block, store in waiting.items():
+        coming.setdefault(_animation(block), set()).update(_stored(store))
     for block in blocks:
-        _check(target, block, block in waiting)
-    before = {block: records.load(api.find_place(block)) for block in blocks}
+        _check(target, block, block in waiting, coming.get(_animation(block), ()))
+    before = {block: records.load(api.find_place(block)) for block in waiting}
+    before |= {block: records.load(api.find_place(block)) for block in blocks}
     with Journal() as journal:
-        away = [_put_away(target, block, name, journal) for block in blocks]
+        away = [_put_away(target, block, name, journal, coming.get(_animation(block), ())) for block in blocks]
         for block, store in waiting.items():
             _bring(store, before[block], journal)
     for block in blocks:
@@ -64,15 +70,15 @@ def copied(target: Target, name: str) -> list[Store]:
     """Copies of the keys that the face shows, as those of a take of this name. Raises what `exchange` raises."""
     blocks = _blocks(target, ())
     for block in blocks:
-        _check(target, block, False)
+        _check(target, block, False, ())
     with Journal() as journal:
-        made = [_copy(target, block, name, journal) for block in blocks]
+        made = [_copy(target, block, name, journal, ()) for block in blocks]
     return [store for store in made if store is not None]
 
 
 def shows_keys(target: Target) -> bool:
     """Whether the face has keys on any of its channels. Raises FacescriptError (`target_gone`)."""
-    return any(_curves(target, block) for block in datablocks(target))
+    return any(_curves(target, block, ()) for block in datablocks(target))
 
 
 def rest_value(datablock: Any, address: Address, record: Record | None) -> float:
@@ -87,21 +93,26 @@ def _blocks(target: Target, more: Iterable[Any]) -> list[Any]:
     """The datablocks of a face, those that share their F-curves once, and `more`."""
     found: dict[Any, Any] = {}
     for block in (*datablocks(target), *more):
-        place = api.find_place(block)
-        found.setdefault((place.action.as_pointer(), place.key) if place is not None else block.as_pointer(), block)
+        found.setdefault(_animation(block), block)
     return list(found.values())
 
 
-def _curves(target: Target, block: Any) -> dict[Address, Any]:
-    """A datablock's F-curves that show channels of the face, or that were written for one."""
-    mine = {address for owner, address in properties(target, _ALL) if owner == block} | renames.load(
-        block
-    ).curves.keys()
+def _animation(block: Any) -> Any:
+    """What is the same for datablocks that share their F-curves, and for no others."""
+    place = api.find_place(block)
+    return (place.action.as_pointer(), place.key) if place is not None else block.as_pointer()
+
+
+def _curves(target: Target, block: Any, more: Collection[Address]) -> dict[Address, Any]:
+    """A datablock's F-curves that show channels of the face, or that were written for one, or whose addresses are among
+    `more`."""
+    mine = {address for owner, address in properties(target, _ALL) if owner == block}
+    mine |= {*renames.load(block).curves, *more}
     return {address: curve for address, curve in api.fcurve_table(api.find_place(block)).items() if address in mine}
 
 
-def _check(target: Target, block: Any, wanted: bool) -> None:
-    found = _curves(target, block)
+def _check(target: Target, block: Any, wanted: bool, more: Collection[Address]) -> None:
+    found = _curves(target, block, more)
     planning.check_action(block, bool(found) or wanted)
     for (path, _), curve in found.items():
         if len(curve.sampled_points):
@@ -112,8 +123,8 @@ def _check(target: Target, block: Any, wanted: bool) -> None:
             )
 
 
-def _copy(target: Target, block: Any, name: str, journal: Journal) -> Store | None:
-    found, record = _curves(target, block), renames.load(block)
+def _copy(target: Target, block: Any, name: str, journal: Journal, more: Collection[Address]) -> Store | None:
+    found, record = _curves(target, block, more), renames.load(block)
     if not found and not record.curves:
         return None
     place = journal.new_action(f"{name[:30]} ({owner_of(block).name[:24]})", block)
@@ -124,12 +135,12 @@ def _copy(target: Target, block: Any, name: str, journal: Journal) -> Store | No
     return Store(block, place.action)
 
 
-def _put_away(target: Target, block: Any, name: str, journal: Journal) -> Store | None:
-    store, place = _copy(target, block, name, journal), api.find_place(block)
+def _put_away(target: Target, block: Any, name: str, journal: Journal, more: Collection[Address]) -> Store | None:
+    store, place = _copy(target, block, name, journal, more), api.find_place(block)
     if store is None or place is None:
         return None
     record = renames.load(block)
-    for address in _curves(target, block):
+    for address in _curves(target, block, more):
         journal.remove_fcurve(place, *address)
         try:
             journal.set_property(block, *address, rest_value(block, address, record.curves.get(address)))
@@ -139,14 +150,24 @@ def _put_away(target: Target, block: Any, name: str, journal: Journal) -> Store 
     return store
 
 
+def _stored(store: Store) -> list[Address]:
+    """Where the F-curves of a take belong now."""
+    names = _renamed(store.action, store.datablock)
+    return [_now(address, names) for address in api.fcurve_table(api.place_of(store.action))]
+
+
 def _bring(store: Store, before: SlotRecord, journal: Journal) -> None:
     block, source = store.datablock, api.place_of(store.action)
     names = _renamed(store.action, block)
     stored = records.load(source)
     curves = {_now(address, names): curve_data.read(c) for address, c in api.fcurve_table(source).items()}
+    # Those of a datablock that has the same action by now.
+    there = api.fcurve_table(api.find_place(block))
+    curves = {address: data for address, data in curves.items() if address not in there}
     if not curves:
         return
     place, new_action, new_slot = journal.make_place(block, stored.made_action or store.action.name)
+    shown = records.load(place)
     for (path, index), data in curves.items():
         journal.add_fcurve(place, path, index, data)
     ours = new_action or place.action.name == before.made_action
@@ -154,6 +175,7 @@ def _bring(store: Store, before: SlotRecord, journal: Journal) -> None:
         journal.rename(place.action, stored.made_action)
     rows = {_now(address, names): row for address, row in stored.curves.items()}
     made = place.action.name if ours else ""
+    rows |= shown.curves
     journal.save_record(place, replace(stored, made_action=made, made_slot=new_slot or before.made_slot, curves=rows))
 
 

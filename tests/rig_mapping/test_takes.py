@@ -171,6 +171,47 @@ def test_a_key_that_was_renamed_meanwhile_is_found() -> None:
     assert api.find_place(obj.data.shape_keys) is None
 
 
+def test_meshes_that_have_one_action_by_now_show_the_keys_of_the_first() -> None:
+    obj, _ = face_and_rig()
+    other = obj.copy()
+    other.data = obj.data.copy()
+    bpy.context.collection.objects.link(other)
+    bpy.context.view_layer.update()
+    target = find_target(obj)
+    assert len(target.meshes) == 2
+    timeline.write(target, SMILE, start_frame=1, fps=24.0)
+    stores = takes.exchange(target, "One")
+    assert len(stores) == 3
+    timeline.write(target, FROWN, start_frame=1, fps=24.0)
+    shared = other.data.shape_keys.animation_data
+    shared.action = obj.data.shape_keys.animation_data.action
+    if api.SLOTTED:
+        shared.action_slot = obj.data.shape_keys.animation_data.action_slot
+    second = takes.exchange(target, "Two", stores)
+    assert timeline.read_pose(target, 25)["mouthSmileLeft"] == pytest.approx(0.6)
+    assert timeline.clear(target) > 0
+    assert not list(api.fcurves(api.find_place(obj.data.shape_keys)))
+    takes.exchange(target, "One", second)
+    assert timeline.read_pose(target, 13)["mouthFrownLeft"] == pytest.approx(0.8)
+
+
+def test_a_curve_of_the_animators_where_one_of_the_take_belongs_goes_away_and_comes_back() -> None:
+    obj, _ = face_and_rig()
+    data = obj.data.shape_keys
+    timeline.write(find_target(obj), SMILE, start_frame=1, fps=24.0)
+    stores = takes.exchange(find_target(obj), "One")
+    # Under another name the key is none of the face's, and the animator uses it.
+    data.key_blocks["mouthSmileLeft"].name = "Wobble"
+    data.key_blocks["Wobble"].keyframe_insert("value", frame=7)
+    target = find_target(obj)
+    assert "mouthSmileLeft" not in target.covered
+    path = 'key_blocks["Wobble"].value'
+    second = takes.exchange(target, "Two", stores)
+    assert [p.co.x for p in api.find_fcurve(api.find_place(data), path, 0).keyframe_points] != [7.0]
+    takes.exchange(target, "One", second)
+    assert [p.co.x for p in api.find_fcurve(api.find_place(data), path, 0).keyframe_points] == [7.0]
+
+
 def test_a_failure_in_the_middle_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     obj, rig = face_and_rig()
     target = find_target(obj)
