@@ -15,7 +15,6 @@ bpy = pytest.importorskip("bpy")
 
 from facescript.commands.installed import PACKAGE  # noqa: E402
 from facescript.performance import jsonl, live_link  # noqa: E402
-from model_servers import serving  # noqa: E402
 from scenes import ENTRY, cube_with_keys  # noqa: E402
 
 Run = Callable[..., int]
@@ -182,28 +181,3 @@ def test_lines_become_lines(run: Run, model: Any, tmp_path: Path, capsys: pytest
     assert run("pose", source, target) == 0
     [posed] = jsonl.read_performances(target)
     assert posed.keyframes[0].pose["browInnerUp"] > 0.2
-
-
-@pytest.mark.parametrize("command", ["generate", "pose", "batch"])
-def test_a_server_that_is_named_is_asked_without_set_up(
-    run: Run, extension: Any, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    briefs, lines, sheet = tmp_path / "briefs.jsonl", tmp_path / "lines.jsonl", tmp_path / "sheet.csv"
-    briefs.write_text('{"id": "a", "script": "Hello there."}\n')
-    lines.write_text('{"id": "a", "keyframes": [{"t": 0.5, "text": "Brows fly up"}]}\n')
-    sheet.write_text("file,script\na,Hello there.\n")
-    out = tmp_path / "out"
-    given = {
-        "generate": ("--lines", briefs, "-o", out / "a.jsonl"),
-        "pose": (lines, out / "a.jsonl"),
-        "batch": (sheet, out),
-    }
-    out.mkdir()
-    chosen = extension.preferences
-    chosen.runtime_folder = str(tmp_path / "nothing here")
-    assert chosen.backend == "embedded"
-    with serving() as server:
-        status = run(command, *given[command], "--address", server.address)
-    assert (status, capsys.readouterr().err) == (0, "")
-    [performance] = jsonl.read_performances(out / "a.jsonl")
-    assert performance.brief.id == "a" and server.bodies

@@ -15,6 +15,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from facescript.inference.servers.addresses import KEY_VARIABLE  # noqa: E402
+from facescript.performance import jsonl  # noqa: E402
 from model_servers import DESCRIPTION, MODEL, Handler, ModelServer, good, posting, serving  # noqa: E402
 
 KEY = "sk-do-not-tell-anybody"
@@ -66,6 +67,29 @@ def test_without_set_up_a_server_performs(extension: Any, server: ModelServer, t
     data = blend.read_bytes()
     assert MODEL.encode() in data
     assert KEY.encode() not in data and str(server.server_port).encode() not in data
+
+
+@pytest.mark.parametrize("command", ["generate", "pose", "batch"])
+def test_one_that_the_command_line_names_is_asked_without_set_up(
+    extension: Any, server: ModelServer, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    briefs, lines, sheet = tmp_path / "briefs.jsonl", tmp_path / "lines.jsonl", tmp_path / "sheet.csv"
+    briefs.write_text('{"id": "a", "script": "Hello there."}\n')
+    lines.write_text('{"id": "a", "keyframes": [{"t": 0.5, "text": "Brows fly up"}]}\n')
+    sheet.write_text("file,script\na,Hello there.\n")
+    out = tmp_path / "out"
+    given = {
+        "generate": ("--lines", briefs, "-o", out / "a.jsonl"),
+        "pose": (lines, out / "a.jsonl"),
+        "batch": (sheet, out),
+    }
+    out.mkdir()
+    extension.preferences.backend = "embedded"
+    arguments = (command, *given[command], "--address", server.address)
+    status = extension.module("operators.command_line").main([str(argument) for argument in arguments])
+    assert (status, capsys.readouterr().err) == (0, "")
+    [performance] = jsonl.read_performances(out / "a.jsonl")
+    assert performance.brief.id == "a" and server.bodies
 
 
 def test_a_beat_is_made_again_by_the_server(extension: Any, server: ModelServer) -> None:
