@@ -189,7 +189,8 @@ def extensions_start_is_gone(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("bad_install")
+# What is left of the module may still be Python.
+@fault("bad_install", "worker_died")
 def extensions_file_is_cut(stage: Stage) -> Moves:
     """The worker's module in the installed extension ends in the middle, as a full disk leaves it."""
     package = Path(stage.module("inference.setup.runtime").PACKAGE)

@@ -46,7 +46,8 @@ def flood_of_warnings(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("bad_answer", within=30.0)
+# It depends on how fast they are taken whether there are too many at once.
+@fault(UNHARMED, _BAD, within=30.0)
 def flood_of_progress(stage: Stage) -> Moves:
     """100,000 events of progress at once."""
     yield from stage.perform("FloodsProgress")

@@ -382,7 +382,7 @@ def worker_frozen_under_a_window(stage: Stage) -> Moves:
     yield from stage.rest()
 
 
-@fault("bad_answer", within=60.0, window=True)
+@fault(UNHARMED, "bad_answer", within=60.0, window=True)
 def progress_floods_a_window(stage: Stage) -> Moves:
     """In a window: 100,000 events of progress at once."""
     yield from stage.perform("FloodsProgress")
