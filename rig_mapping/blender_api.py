@@ -74,6 +74,12 @@ def find_place(datablock: Any) -> Place | None:
     return Place(animation.action, animation.action_slot) if animation.action_slot is not None else None
 
 
+def animation_of(datablock: Any) -> Any:
+    """What is the same for datablocks that share their F-curves, and for no others."""
+    place = find_place(datablock)
+    return (place.action.as_pointer(), place.key) if place is not None else datablock.as_pointer()
+
+
 def make_place(datablock: Any, name: str) -> Place:
     """The datablock's action and slot, each made if there is none; a new action gets `name`."""
     animation = datablock.animation_data_create()

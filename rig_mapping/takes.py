@@ -29,6 +29,8 @@ from .tracks import datablocks, properties
 _NAMES = "facescript_names"
 _ALL = tuple(channel.name for channel in CHANNELS)
 
+Curves = dict[Address, Any]
+
 
 @dataclass(frozen=True)
 class Store:
@@ -50,13 +52,13 @@ def exchange(target: Target, name: str, stores: Iterable[Store] = ()) -> list[St
     blocks = _blocks(target, waiting)
     coming: dict[Any, set[Address]] = {}
     for block, store in waiting.items():
-        coming.setdefault(_animation(block), set()).update(_stored(store))
-    for block in blocks:
-        _check(target, block, block in waiting, coming.get(_animation(block), ()))
-    before = {block: records.load(api.find_place(block)) for block in waiting}
-    before |= {block: records.load(api.find_place(block)) for block in blocks}
+        coming.setdefault(api.animation_of(block), set()).update(_stored(store))
+    shown = {block: _curves(target, block, coming.get(api.animation_of(block), ())) for block in blocks}
+    for block, curves in shown.items():
+        _check(block, curves, block in waiting)
+    before = {block: records.load(api.find_place(block)) for block in (*blocks, *waiting)}
     with Journal() as journal:
-        away = [_put_away(target, block, name, journal, coming.get(_animation(block), ())) for block in blocks]
+        away = [_put_away(block, curves, name, journal) for block, curves in shown.items()]
         for block, store in waiting.items():
             _bring(store, before[block], journal)
     for block in blocks:
@@ -68,17 +70,17 @@ def exchange(target: Target, name: str, stores: Iterable[Store] = ()) -> list[St
 
 def copied(target: Target, name: str) -> list[Store]:
     """Copies of the keys that the face shows, as those of a take of this name. Raises what `exchange` raises."""
-    blocks = _blocks(target, ())
-    for block in blocks:
-        _check(target, block, False, ())
+    shown = {block: _curves(target, block) for block in _blocks(target, ())}
+    for block, curves in shown.items():
+        _check(block, curves, False)
     with Journal() as journal:
-        made = [_copy(target, block, name, journal, ()) for block in blocks]
+        made = [_copy(block, curves, name, journal) for block, curves in shown.items()]
     return [store for store in made if store is not None]
 
 
 def shows_keys(target: Target) -> bool:
     """Whether the face has keys on any of its channels. Raises FacescriptError (`target_gone`)."""
-    return any(_curves(target, block, ()) for block in datablocks(target))
+    return any(_curves(target, block) for block in datablocks(target))
 
 
 def rest_value(datablock: Any, address: Address, record: Record | None) -> float:
@@ -93,17 +95,11 @@ def _blocks(target: Target, more: Iterable[Any]) -> list[Any]:
     """The datablocks of a face, those that share their F-curves once, and `more`."""
     found: dict[Any, Any] = {}
     for block in (*datablocks(target), *more):
-        found.setdefault(_animation(block), block)
+        found.setdefault(api.animation_of(block), block)
     return list(found.values())
 
 
-def _animation(block: Any) -> Any:
-    """What is the same for datablocks that share their F-curves, and for no others."""
-    place = api.find_place(block)
-    return (place.action.as_pointer(), place.key) if place is not None else block.as_pointer()
-
-
-def _curves(target: Target, block: Any, more: Collection[Address]) -> dict[Address, Any]:
+def _curves(target: Target, block: Any, more: Collection[Address] = ()) -> Curves:
     """A datablock's F-curves that show channels of the face, or that were written for one, or whose addresses are among
     `more`."""
     mine = {address for owner, address in properties(target, _ALL) if owner == block}
@@ -111,8 +107,7 @@ def _curves(target: Target, block: Any, more: Collection[Address]) -> dict[Addre
     return {address: curve for address, curve in api.fcurve_table(api.find_place(block)).items() if address in mine}
 
 
-def _check(target: Target, block: Any, wanted: bool, more: Collection[Address]) -> None:
-    found = _curves(target, block, more)
+def _check(block: Any, found: Curves, wanted: bool) -> None:
     planning.check_action(block, bool(found) or wanted)
     for (path, _), curve in found.items():
         if len(curve.sampled_points):
@@ -123,8 +118,8 @@ def _check(target: Target, block: Any, wanted: bool, more: Collection[Address]) 
             )
 
 
-def _copy(target: Target, block: Any, name: str, journal: Journal, more: Collection[Address]) -> Store | None:
-    found, record = _curves(target, block, more), renames.load(block)
+def _copy(block: Any, found: Curves, name: str, journal: Journal) -> Store | None:
+    record = renames.load(block)
     if not found and not record.curves:
         return None
     place = journal.new_action(f"{name[:30]} ({owner_of(block).name[:24]})", block)
@@ -135,12 +130,12 @@ def _copy(target: Target, block: Any, name: str, journal: Journal, more: Collect
     return Store(block, place.action)
 
 
-def _put_away(target: Target, block: Any, name: str, journal: Journal, more: Collection[Address]) -> Store | None:
-    store, place = _copy(target, block, name, journal, more), api.find_place(block)
+def _put_away(block: Any, found: Curves, name: str, journal: Journal) -> Store | None:
+    store, place = _copy(block, found, name, journal), api.find_place(block)
     if store is None or place is None:
         return None
     record = renames.load(block)
-    for address in _curves(target, block, more):
+    for address in found:
         journal.remove_fcurve(place, *address)
         try:
             journal.set_property(block, *address, rest_value(block, address, record.curves.get(address)))
@@ -150,20 +145,17 @@ def _put_away(target: Target, block: Any, name: str, journal: Journal, more: Col
     return store
 
 
-def _stored(store: Store) -> list[Address]:
-    """Where the F-curves of a take belong now."""
+def _stored(store: Store) -> Curves:
+    """The F-curves of a take that waits, by where they belong now."""
     names = _renamed(store.action, store.datablock)
-    return [_now(address, names) for address in api.fcurve_table(api.place_of(store.action))]
+    return {_now(address, names): curve for address, curve in api.fcurve_table(api.place_of(store.action)).items()}
 
 
 def _bring(store: Store, before: SlotRecord, journal: Journal) -> None:
-    block, source = store.datablock, api.place_of(store.action)
-    names = _renamed(store.action, block)
-    stored = records.load(source)
-    curves = {_now(address, names): curve_data.read(c) for address, c in api.fcurve_table(source).items()}
+    block, stored = store.datablock, records.load(api.place_of(store.action))
     # Those of a datablock that has the same action by now.
     there = api.fcurve_table(api.find_place(block))
-    curves = {address: data for address, data in curves.items() if address not in there}
+    curves = {address: curve_data.read(c) for address, c in _stored(store).items() if address not in there}
     if not curves:
         return
     place, new_action, new_slot = journal.make_place(block, stored.made_action or store.action.name)
@@ -173,9 +165,9 @@ def _bring(store: Store, before: SlotRecord, journal: Journal) -> None:
     ours = new_action or place.action.name == before.made_action
     if ours and stored.made_action and place.action.name != stored.made_action:
         journal.rename(place.action, stored.made_action)
-    rows = {_now(address, names): row for address, row in stored.curves.items()}
+    names = _renamed(store.action, block)
+    rows = {_now(address, names): row for address, row in stored.curves.items()} | shown.curves
     made = place.action.name if ours else ""
-    rows |= shown.curves
     journal.save_record(place, replace(stored, made_action=made, made_slot=new_slot or before.made_slot, curves=rows))
 
 

@@ -211,7 +211,7 @@ def _one_a_place(blocks: list[Any], warnings: list[str]) -> list[Any]:
     users: dict[Any, int] = {}
     for block in blocks:
         place = api.find_place(block)
-        kept.setdefault((place.action.as_pointer(), place.key) if place is not None else block.as_pointer(), block)
+        kept.setdefault(api.animation_of(block), block)
         if place is not None:
             users[place.action] = users.get(place.action, 0) + 1
     for action, count in users.items():
