@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from ..inference.models.memory import available
+from ..inference.models import memory
 from ..inference.options import ModelOptions
 from ..inference.setup.runtime import child_environment
 
@@ -53,7 +51,7 @@ def _fitting(model: ModelOptions) -> int:
         return CONCURRENCY
     if model.backend == "local":
         return 1
-    free = free_bytes()
+    free = memory.available()
     room = cores() // 2 if free is None else (free - _SPARED) // EMBEDDED_BYTES
     return max(1, min(cores(), room, MAX_WORKERS))
 
@@ -63,17 +61,3 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def free_bytes() -> int | None:
-    """The memory that is free here, within a container's limit; None where that is not known."""
-    known = [found for found in (available(), _left_of_container()) if found is not None]
-    return min(known, default=None)
-
-
-def _left_of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What the kernel's control group (version 2) leaves; "max", which is no number, is no limit."""
-    with suppress(OSError, ValueError):
-        limit = int((folder / "memory.max").read_text(encoding="ascii"))
-        return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))
-    return None

@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much memory this machine can still give, for a Blender that has no library for it."""
+"""How much memory this machine, or the container that this runs in, can still give: Blender has no library for it."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
+# In a kernel's control group, by its version (2, 1): the limit, what is used, and the part of it that is files nobody
+# has looked into lately, which makes room at once.
+_LIMITS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def free() -> int | None:
@@ -23,10 +32,29 @@ def available() -> int | None:
     """Bytes that a process can still have, as Linux and Windows tell it; None elsewhere."""
     if sys.platform == "win32":
         return _windows()
-    # https://www.kernel.org/doc/html/latest/filesystems/proc.html: MemAvailable, in kB.
-    with suppress(OSError, ValueError, StopIteration, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) << 10
+    # https://www.kernel.org/doc/html/latest/filesystems/proc.html: in kB.
+    found = _counted(Path("/proc/meminfo"), "MemAvailable:")
+    known = [*_left_of_container(), *([] if found is None else [found << 10])]
+    return min(known, default=None)
+
+
+def _left_of_container() -> Iterator[int]:
+    """The bytes that each limit of a container leaves, where all that runs in it is counted."""
+    for limit, used, idle in _LIMITS:
+        path = _CONTROL_GROUP / used
+        try:
+            left = int((_CONTROL_GROUP / limit).read_text(encoding="ascii")) - int(path.read_text(encoding="ascii"))
+        # There is none, or it says "max".
+        except (OSError, ValueError):
+            continue
+        yield max(0, left + (_counted(path.with_name("memory.stat"), idle) or 0))
+
+
+def _counted(path: Path, name: str) -> int | None:
+    """The number beside a name in a file of such rows; None if it is not told."""
+    with suppress(OSError, ValueError, IndexError):
+        rows = map(str.split, path.read_text(encoding="ascii").splitlines())
+        return next((int(row[1]) for row in rows if row and row[0] == name), None)
     return None
 
 

@@ -8,7 +8,6 @@ takes 8 or 4 bit with parts elsewhere only when told so (`llm_int8_enable_fp32_c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,7 @@ import torch
 
 from ...performance import FacescriptError
 from ..footprint import LINEAR_BITS, Footprint
-
-_CONTROL_GROUP = Path("/sys/fs/cgroup")
-# In a kernel's control group, by its version (2, 1): the limit, what is used, and the part of it that is files nobody
-# has looked into lately, which makes room at once.
-_LIMITS = (
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
-)
+from ..models import memory
 
 # Left free for everything else: the rest of the machine, or what a GPU's own library takes.
 _SPARE = 512 << 20
@@ -76,29 +68,10 @@ def this_machine() -> Machine:
     """What is free now: NVIDIA's GPUs as their driver tells, memory within the limit of a container."""
     import psutil
 
-    memory = min([psutil.virtual_memory().available, *_left_of_container(_CONTROL_GROUP)])
+    told = memory.available()
+    left = psutil.virtual_memory().available if told is None else told
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    return Machine(memory, tuple(torch.cuda.mem_get_info(number)[0] for number in gpus))
-
-
-def _left_of_container(group: Path) -> Iterator[int]:
-    """The bytes that each limit of a container leaves, where all that runs in it is counted."""
-    for limit, used, idle in _LIMITS:
-        try:
-            left = int((group / limit).read_text(encoding="ascii")) - int((group / used).read_text(encoding="ascii"))
-        # There is none, or it says "max".
-        except (OSError, ValueError):
-            continue
-        yield max(0, left + _counted((group / used).with_name("memory.stat"), idle))
-
-
-def _counted(path: Path, name: str) -> int:
-    """The number beside a name in a file of such rows; 0 if it is not told."""
-    try:
-        rows = [row.split() for row in path.read_text(encoding="ascii").splitlines()]
-        return next((int(row[1]) for row in rows if len(row) == 2 and row[0] == name), 0)
-    except (OSError, ValueError):
-        return 0
+    return Machine(left, tuple(torch.cuda.mem_get_info(number)[0] for number in gpus))
 
 
 def place(size: Footprint, quantization: str, machine: Machine) -> Placement | None:

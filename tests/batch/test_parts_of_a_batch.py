@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import io
-from pathlib import Path
 
 import pytest
 from facescript.batch import crew as crews
@@ -57,9 +56,9 @@ def test_workers_are_as_many_as_there_is_room_for(monkeypatch: pytest.MonkeyPatc
     embedded, server = ModelOptions(), ModelOptions("server", address="http://a:1/v1")
     monkeypatch.setattr(crews, "cores", lambda: 8)
     for gigabytes, count in ((64, 8), (5, 3), (0.5, 1)):
-        monkeypatch.setattr(crews, "free_bytes", lambda size=gigabytes: int(size * (1 << 30)))
+        monkeypatch.setattr(crews.memory, "available", lambda size=gigabytes: int(size * (1 << 30)))
         assert crew(embedded).count == count
-    monkeypatch.setattr(crews, "free_bytes", lambda: None)
+    monkeypatch.setattr(crews.memory, "available", lambda: None)
     assert crew(embedded) == Crew(4, 2)
     assert crew(embedded, 3) == Crew(3, 2)
     # One has the machine for itself.
@@ -69,14 +68,6 @@ def test_workers_are_as_many_as_there_is_room_for(monkeypatch: pytest.MonkeyPatc
     assert crew(server, 32) == Crew(32, 1)
     assert Crew(4, 2).environment["OMP_NUM_THREADS"] == "2"
     assert "OMP_NUM_THREADS" not in {k for k, v in Crew(1, 0).environment.items() if v != "1"}
-
-
-def test_a_container_s_limit_counts(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("3000\n")
-    (tmp_path / "memory.current").write_text("1000\n")
-    assert crews._left_of_container(tmp_path) == 2000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert crews._left_of_container(tmp_path) is None
 
 
 def test_the_command_that_goes_on_is_the_one_that_was_typed_without_what_counts_once() -> None:

@@ -169,25 +169,6 @@ def _device(found: dict[str, object], name: str) -> object:
     return next(device for module, device in found.items() if name.startswith(f"{module}."))
 
 
-def test_what_others_in_the_container_use_is_not_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "_CONTROL_GROUP", tmp_path)
-    unlimited = placement.this_machine().memory
-    (tmp_path / "memory.max").write_text("3000\n")
-    (tmp_path / "memory.current").write_text("2500\n")
-    assert placement.this_machine().memory == 500
-    (tmp_path / "memory.stat").write_text("active_file 300\ninactive_file 200\n")
-    assert placement.this_machine().memory == 700
-    (tmp_path / "memory.current").write_text("3500\n")
-    assert placement.this_machine().memory == 0
-    (tmp_path / "memory.max").write_text("max\n")
-    assert placement.this_machine().memory > unlimited // 2
-    (tmp_path / "memory").mkdir()
-    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("3000\n")
-    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("2500\n")
-    (tmp_path / "memory" / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 100\n")
-    assert placement.this_machine().memory == 600
-
-
 _MEASURE = """
 import sys
 from pathlib import Path
