@@ -24,7 +24,7 @@ from ..performance import FacescriptError, Performance
 from .sheet import Row
 
 # Seconds before each further try: of what ends with a worker, and of a server that is away, which may be loading a
-# large model.
+# large model. One that says how long it wants to be left alone is left so, if that is no longer than an hour.
 Pauses = tuple[float, ...]
 _SOON: Pauses = (1.0, 5.0)
 _LATER: Pauses = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
@@ -37,6 +37,7 @@ PAUSES: dict[str, Pauses] = {
     "bad_answer": _SOON,
     "timeout": _SOON,
     "server_refused": _SOON,
+    "server_trouble": _SOON,
     "server_busy": _LATER,
     "server_unreachable": _LATER,
 }
@@ -47,6 +48,7 @@ HOPELESS = frozenset(
 )
 # Rows in succession that failed for reasons that pass, after which nothing passes any more.
 _STREAK = 5
+_LONGEST_PAUSE = 3600.0
 # How often it is looked whether all threads have ended, in seconds.
 _GLANCE = 0.2
 
@@ -176,8 +178,9 @@ class Pool:
                 pauses = PAUSES.get(error.code, ())
                 if tries >= len(pauses):
                     return client, Outcome(row, error=error, seconds=time.perf_counter() - began)
-                self._found.put(Waiting(row, error, pauses[tries]))
-                if self._stopped.wait(pauses[tries]):
+                pause = max(pauses[tries], min(error.pause, _LONGEST_PAUSE))
+                self._found.put(Waiting(row, error, pause))
+                if self._stopped.wait(pause):
                     return client, None
                 tries += 1
             # Whatever it is: the other rows are not to suffer for it, nor is anybody to wait for this thread.

@@ -165,14 +165,14 @@ def servers_answer_is_a_zip_bomb(stage: Stage) -> Moves:
     yield from _served(stage, lambda text: Answer(200, bomb, headers))
 
 
-@fault("server_answer", within=60.0)
+@fault("server_trouble", within=60.0)
 def server_is_a_login_page(stage: Stage) -> Moves:
     """A page in HTML comes with status 200, as of a hotel's network."""
     page = b"<!DOCTYPE html><html><body>Please log in</body></html>"
     yield from _served(stage, lambda text: Answer(200, page, {"Content-Type": "text/html"}))
 
 
-@fault("server_answer", within=60.0)
+@fault("server_trouble", within=60.0)
 def servers_answer_is_empty(stage: Stage) -> Moves:
     """Status 200 and no bytes."""
     yield from _served(stage, lambda text: Answer(200, b""))
@@ -184,7 +184,7 @@ def server_has_no_choices(stage: Stage) -> Moves:
     yield from _served(stage, lambda text: Answer(200, b'{"choices": []}', {"Content-Type": "application/json"}))
 
 
-@fault("server_answer", within=60.0)
+@fault("server_trouble", within=60.0)
 def servers_answer_is_not_utf_8(stage: Stage) -> Moves:
     """An answer in Latin-1 with letters that are no UTF-8."""
     yield from _served(stage, lambda text: Answer(200, b'{"choices": [{"message": {"content": "\xe4\xff\xfe"}}]}'))

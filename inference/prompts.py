@@ -129,13 +129,15 @@ def planner_schema(count: int) -> dict[str, object]:
     return _object_of({name: {"type": "string"} for name in moment_names(count)})
 
 
-def poser_schema(index: int) -> dict[str, object]:
+def poser_schema(index: int, *, quoted: bool = False) -> dict[str, object]:
     """The JSON schema of KeyframeFace's answer for keyframe `index`: 61 channels, each a tenth within its range.
 
-    The tenths are listed, since most servers' grammars know no limits of numbers that are not whole.
+    The tenths are listed, since most servers' grammars know no limits of numbers that are not whole; `quoted` has them
+    as texts.
     """
+    kind, made = ("string", str) if quoted else ("number", float)
     values = {
-        name: {"type": "number", "enum": [float(text) for text in value_texts(is_angle)]}
+        name: {"type": kind, "enum": [made(text) for text in value_texts(is_angle)]}
         for name, is_angle in (("shape", False), ("angle", True))
     }
     channels = {c.pascal: {"$ref": f"#/$defs/{'angle' if c.is_angle else 'shape'}"} for c in CHANNELS}

@@ -220,7 +220,8 @@ def _event_dict(event: Event) -> dict[str, object]:
             return {"event": "cancelled", "id": number}
         case Failed(number, error):
             words = {"code": error.code, "message": error.message, "hint": error.hint}
-            return {"event": "error", "id": number, **words}
+            pause = {"pause": round(error.pause, 3)} if error.pause else {}
+            return {"event": "error", "id": number, **words, **pause}
 
 
 def parse_event(line: bytes | str) -> Event:
@@ -246,7 +247,7 @@ def _parse_event(entry: Mapping[str, object]) -> Event:
         words = _str(entry, "code"), _str(entry, "message"), _str(entry, "hint")
         if not (words[0] and words[1]):
             raise FacescriptError("bad_json", "An error does not say what is wrong.")
-        return Failed(number, FacescriptError(*words))
+        return Failed(number, FacescriptError(*words, pause=_number(entry, "pause")))
     if number < 1:
         raise FacescriptError("bad_json", f"The event {plain(kind)[:40]!r} belongs to no request.")
     if kind == "progress":

@@ -26,12 +26,14 @@ MAX_MODELS = 500
 _MAX_NAME = 200
 # In an envelope: a list of models has some ten each.
 _MAX_VALUES = 50_000
+# Of the answer in a connection's test, which is a few tokens long; some models think before it.
+_TEST_TOKENS = 512
 # Servers that do not know a form of asking for a JSON schema say so in one of these ways; one of them may as well be
 # trouble that passes.
 _TROUBLE = 500
 _NO_SCHEMA = (400, 422, 501, _TROUBLE)
 # On a line of its own: the same words in a model's answer come after a quotation mark.
-_END = b"\ndata: [DONE]"
+_END = re.compile(rb"[\r\n]data: ?\[DONE\]")
 # https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -146,13 +148,13 @@ class ChatServer:
         try:
             names = self.models(check)
         except FacescriptError as error:
-            if not self._model or error.code not in ("server_busy", "server_refused", "server_answer"):
+            if not self._model or error.code not in ("server_busy", "server_refused", "server_trouble"):
                 raise
         if not self._model and len(names) != 1:
             return Abilities(names)
         number = {"type": "number", "enum": [0.5]}
         schema = {"type": "object", "properties": {"JawOpen": number}, "required": ["JawOpen"]}
-        wanted = Wanted("test", schema | {"additionalProperties": False}, 40)
+        wanted = Wanted("test", schema | {"additionalProperties": False}, _TEST_TOKENS)
         said, form = self._answer([{"role": "user", "content": "Say hello."}], wanted, check)
         try:
             keeps = "response_format" in _forms(wanted)[form] and parse_object(said, _MAX_VALUES) == {"JawOpen": 0.5}
@@ -215,13 +217,13 @@ class ChatServer:
         # vLLM has said the latter.
         if found.get("error") or found.get("object") == "error":
             what = f"{self.host} could not finish its answer."
-            raise FacescriptError("server_answer", what, "Try again; the server's log says more.")
+            raise FacescriptError("server_trouble", what, "Try again; the server's log says more.")
         return found
 
     def _other_form(self, reply: Reply) -> FacescriptError:
         kind = reply.kind if reply.kind.isprintable() and 0 < len(reply.kind) <= 60 else "of no kind"
         what = f"{self.host} does not speak the OpenAI form: its answer ({kind}) cannot be read."
-        return FacescriptError("server_answer", what, "Check the address; most servers have /v1 at its end.")
+        return FacescriptError("server_trouble", what, "Check the address; most servers have /v1 at its end.")
 
 
 def _forms(wanted: Wanted) -> list[dict[str, Any]]:

@@ -18,6 +18,9 @@ from ...performance import FacescriptError
 from .addresses import Address, parse_address
 
 Check = Callable[[], None]
+# What ends an answer before its connection does; it matches no more than `LONGEST_END` bytes.
+Until = re.Pattern[bytes] | None
+LONGEST_END = 20
 
 # How often a silent server lets the waiting look whether it was cancelled, in seconds.
 GLANCE = 0.1
@@ -63,8 +66,8 @@ class Refused(FacescriptError):
     """A server's answer that is none: `server_busy` where any request would meet it, as the server is loading or
     restarted or has too many of them, else `server_refused`; and its status."""
 
-    def __init__(self, status: int, message: str, hint: str) -> None:
-        super().__init__("server_busy" if status in _BUSY else "server_refused", message, hint)
+    def __init__(self, status: int, message: str, hint: str, pause: float = 0.0) -> None:
+        super().__init__("server_busy" if status in _BUSY else "server_refused", message, hint, pause=pause)
         self.status = status
 
 
@@ -84,8 +87,8 @@ class Exchange:
         self._key = key
         self._limits = limits or Limits()
 
-    def send(self, method: str, path: str, body: bytes, check: Check, until: bytes = b"") -> Reply:
-        """The answer to one request; `path` follows the address's own. Reading stops after the bytes `until`.
+    def send(self, method: str, path: str, body: bytes, check: Check, until: Until = None) -> Reply:
+        """The answer to one request; `path` follows the address's own. Reading stops where `until` is found.
 
         `check` is called ten times a second and may raise to cancel. Raises FacescriptError: `server_unreachable`,
         `server_key`, `server_busy`, `server_refused`, `server_answer`, `long_text`, `timeout`.
@@ -106,7 +109,7 @@ class Exchange:
             _wait(max(pause, asked), check, end, error)
         raise AssertionError
 
-    def _once(self, method: str, path: str, body: bytes, until: bytes, check: Check, end: float) -> Reply:
+    def _once(self, method: str, path: str, body: bytes, until: Until, check: Check, end: float) -> Reply:
         # Imported here: some builds of Blender have no package requests, and most users ask no server.
         try:
             from .http_call import Call
@@ -157,10 +160,12 @@ class Exchange:
             return FacescriptError("long_text", what, "Shorten them, or give the model a longer context there.")
         if status == 429:
             what = f"{host} takes no more requests for now (429)."
-            return Refused(status, what, "Try again later.")
+            hint = f"Try again in {reply.pause:.0f} seconds." if reply.pause else "Try again later."
+            return Refused(status, what, hint, reply.pause)
         if status >= 500:
             what = f"{host} has trouble of its own ({status})."
-            return Refused(status, what, "It may still be loading the model; its own log says more.")
+            hint = "It may still be loading the model; its own log says more."
+            return Refused(status, what, hint, reply.pause)
         what = f"{host} does not take the request ({status})."
         return Refused(status, what, "Check the address and the model; the server's log says more.")
 

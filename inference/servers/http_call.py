@@ -22,7 +22,7 @@ from ...performance import FacescriptError
 from ...performance.parsing import parse_object
 from .. import broken_pipes
 from .addresses import Address
-from .exchange import GLANCE, TELLING, Limits, Passing, Reply
+from .exchange import GLANCE, LONGEST_END, TELLING, Limits, Passing, Reply, Until
 
 # Bytes taken from the connection at once.
 _PIECE = 4096
@@ -34,7 +34,7 @@ _EVENTS = "text/event-stream"
 class Call:
     """One exchange on a thread of its own."""
 
-    def __init__(self, address: Address, limits: Limits, until: bytes) -> None:
+    def __init__(self, address: Address, limits: Limits, until: Until) -> None:
         self._address = address
         self._limits = limits
         self._until = until
@@ -104,7 +104,7 @@ class Call:
             if len(body) > self._limits.size:
                 what = f"The answer of {host} is larger than {self._limits.size // 1024} KiB."
                 raise FacescriptError("server_answer", what, "Check the address and the model.")
-            if self._until and self._until in body[-len(piece) - len(self._until) :]:
+            if self._until and self._until.search(body, max(0, len(body) - len(piece) - LONGEST_END)):
                 return bytes(body)
         # The urllib3 of Blender 4.2 takes an answer that is cut off for a whole one.
         if len(body) < _number(response.headers.get("Content-Length", "")):

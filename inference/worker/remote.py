@@ -33,7 +33,7 @@ AT_ONCE = 4
 # stays silent for the last of them this many times as long.
 _PROMPT = 30.0
 # How a server fails that does not stand several requests at once.
-_OVERTAXED = ("server_answer", "server_busy", "server_refused", "server_unreachable", "timeout")
+_OVERTAXED = ("server_answer", "server_busy", "server_trouble", "server_refused", "server_unreachable", "timeout")
 
 # Tokens of an answer. A pose has 61 names and numbers, some 700 tokens; thoughts before it are paid for too.
 _POSE_TOKENS = 2048
@@ -44,6 +44,9 @@ _TEMPERATURE = 0.6
 _LONGEST_LINE = 400
 # JSON values in an answer: a pose has 61.
 _MAX_VALUES = 200
+# How xgrammar, in vLLM, has the tenths of a schema written: 0.10000000000000001, which makes answers thrice as long.
+_LONG_NUMBER = re.compile(r"\.[0-9]{8}")
+_TENTH = re.compile(r"-?[0-9](\.[0-9])?")
 # Of an answer that cannot be used, what the model is shown again.
 _SHOWN = 4000
 # Why an answer cannot be used, by the code of what its reader raised, and what to do.
@@ -54,10 +57,12 @@ _WHY = {
         "Give it a context of 8,192 tokens or more, and turn thinking off if it thinks; or shorten the text.",
     ),
     "bad_json": ("is no JSON", _LARGER),
+    "cut_answer": ("is cut off", "Give it a context of 8,192 tokens or more, or choose a larger model."),
 }
 _ANOTHER_FORM = ("is JSON of another form, or has values out of range", _LARGER)
 # What models that think write before their answer.
 _THOUGHTS = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.S)
+_ENDLESS_THOUGHTS = re.compile(r"^\s*<think(?:ing)?>")
 
 
 class ServerBackend(PromptedModel):
@@ -72,6 +77,7 @@ class ServerBackend(PromptedModel):
         super().__init__(examples)
         self._server = ChatServer(options, limits)
         self._at_once = at_once
+        self._quoted = False
 
     @property
     def label(self) -> str:
@@ -84,7 +90,7 @@ class ServerBackend(PromptedModel):
         count = len(asks)
         schema = prompts.planner_schema(count)
         wanted = Wanted("descriptions", schema, _LINE_TOKENS * (count + 1), _TEMPERATURE, seed % 2**31)
-        yield from enumerate(self._asked(messages, wanted, lambda text: read_lines(text, count), check))
+        yield from enumerate(self._asked(messages, lambda: wanted, lambda text: read_lines(text, count), check))
 
     def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
         """One answer a pose in KeyframeFace's form, after a worked example.
@@ -95,8 +101,11 @@ class ServerBackend(PromptedModel):
 
         def pose(ask: PoseAsk, check: Check) -> Pose:
             check()
-            wanted = Wanted("keyframe", prompts.poser_schema(ask.place), _POSE_TOKENS)
-            return self._asked(ask.messages(brief), wanted, read_pose, check)
+
+            def wanted() -> Wanted:
+                return Wanted("keyframe", prompts.poser_schema(ask.place, quoted=self._quoted), _POSE_TOKENS)
+
+            return self._asked(ask.messages(brief), wanted, self._read_pose, check)
 
         begin = time.monotonic()
         yield from (pose(ask, check) for ask in asks[:1])
@@ -112,8 +121,15 @@ class ServerBackend(PromptedModel):
                 self._at_once = 1
         yield from (pose(ask, check) for ask in left)
 
-    def _asked(self, messages: prompts.Messages, wanted: Wanted, read: Callable[[str], Found], check: Check) -> Found:
-        said = self._server.complete(messages, wanted, check)
+    def _read_pose(self, text: str) -> Pose:
+        """As `read_pose`; a server that writes long numbers is asked for texts from then on."""
+        self._quoted = self._quoted or bool(_LONG_NUMBER.search(text))
+        return read_pose(text)
+
+    def _asked(
+        self, messages: prompts.Messages, wanted: Callable[[], Wanted], read: Callable[[str], Found], check: Check
+    ) -> Found:
+        said = self._server.complete(messages, wanted(), check)
         try:
             return read(said)
         except FacescriptError as error:
@@ -121,7 +137,7 @@ class ServerBackend(PromptedModel):
                 {"role": "assistant", "content": said[:_SHOWN] or "{}"},
                 {"role": "user", "content": prompts.repair(error.message)},
             ]
-        said = self._server.complete([*messages, *turns], wanted, check)
+        said = self._server.complete([*messages, *turns], wanted(), check)
         try:
             return read(said)
         except FacescriptError as error:
@@ -162,8 +178,8 @@ def _unusable(server: ChatServer, error: FacescriptError) -> FacescriptError:
 def read_pose(text: str) -> Pose:
     """The pose of an answer, `{"Keyframe_one": {channel: value}}` or the channels alone.
 
-    Raises FacescriptError: `empty_answer`, `bad_json`, and `bad_pose` for several keyframes, none, unknown or doubled
-    channels, and values that are not numbers in range.
+    Raises FacescriptError: `empty_answer`, `cut_answer`, `bad_json`, and `bad_pose` for several keyframes, none,
+    unknown or doubled channels, and values that are not numbers in range.
     """
     found = _object(text)
     parts = [value for value in found.values() if isinstance(value, Mapping)]
@@ -172,20 +188,25 @@ def read_pose(text: str) -> Pose:
     channels = parts[0] if parts else found
     if not channels:
         raise FacescriptError("bad_pose", "The answer holds no channel.")
-    return Pose.from_dict(channels)
+    return Pose.from_dict({name: _number(value) for name, value in channels.items()})
 
 
 def read_lines(text: str, count: int) -> list[str]:
     """The descriptions of an answer to `prompts.planner_messages`, each as one plain line; "" for one that is too long.
 
-    Raises FacescriptError: `empty_answer`, `bad_json`, and `bad_lines` if other moments are described than those asked
-    for.
+    Raises FacescriptError: `empty_answer`, `cut_answer`, `bad_json`, and `bad_lines` if other moments are described
+    than those asked for.
     """
     found = _object(text)
     names = prompts.moment_names(count)
     if set(found) != set(names) or not all(isinstance(value, str) for value in found.values()):
         raise FacescriptError("bad_lines", f"Expected the {count} texts {names[0]} to {names[-1]}, and nothing else.")
     return [_line(str(found[name])) for name in names]
+
+
+def _number(value: object) -> object:
+    """A tenth that stands in quotation marks, as a number; anything else as it is."""
+    return float(value) if isinstance(value, str) and _TENTH.fullmatch(value) else value
 
 
 def _line(text: str) -> str:
@@ -196,10 +217,12 @@ def _line(text: str) -> str:
 def _object(text: str) -> dict[str, object]:
     """The JSON object in an answer, whatever thoughts and words are around it."""
     text = _THOUGHTS.sub("", text)
-    if not text.strip():
+    if not text.strip() or _ENDLESS_THOUGHTS.match(text):
         raise FacescriptError("empty_answer", "It is empty.")
     begin, end = text.find("{"), text.rfind("}")
-    if begin < 0 or end < begin:
+    if begin >= 0 and end < begin:
+        raise FacescriptError("cut_answer", "It ends in the middle of its JSON object.")
+    if begin < 0:
         raise FacescriptError("bad_json", "There is no JSON object in it.")
     return parse_object(text[begin : end + 1], _MAX_VALUES)
 

@@ -24,11 +24,13 @@ from facescript.batch.crew import Crew
 from facescript.batch.journal import NAME
 from facescript.batch.parts import Part, Work
 from facescript.batch.settings import Settings
+from facescript.batch.sheet import Row
 from facescript.benchmarks.batch import kill_again_and_again, write_sheet
 from facescript.benchmarks.simulated_worker import performed
 from facescript.inference.client import WorkerClient, perform
 from facescript.inference.options import ModelOptions
 from facescript.inference.servers.addresses import parse_address
+from facescript.inference.servers.chat import ChatServer, Wanted
 from facescript.inference.servers.exchange import Exchange, Limits
 from facescript.inference.setup.runtime import child_environment
 from facescript.performance import CHANNELS, FacescriptError, Performance, jsonl, live_link
@@ -298,6 +300,40 @@ def test_a_server_that_is_loading_is_waited_for_as_one_that_is_away(
 
 def test_a_loading_server_is_waited_for_nine_minutes() -> None:
     assert sum(pool.PAUSES["server_busy"]) == sum(pool.PAUSES["server_unreachable"]) == 531.0
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(0.5, 1.0), (90.0, 90.0), (1e6, 3600.0)])
+def test_a_server_that_says_how_long_to_wait_is_left_alone_so_long(
+    monkeypatch: pytest.MonkeyPatch, asked: float, waited: float
+) -> None:
+    def start() -> WorkerClient:
+        raise FacescriptError("server_busy", "Too many.", pause=asked)
+
+    monkeypatch.setattr(pool, "PAUSES", {"server_busy": (1.0,)})
+    found = pool.Pool(start, lambda row: None, lambda row, made: None, ModelOptions(), 0, 1)
+    found.run([Row(2, "a", "Hi.")])
+    waiting = found.next()
+    found.stop()
+    assert isinstance(waiting, pool.Waiting)
+    assert waiting.seconds == waited
+
+
+def test_a_server_that_answers_every_line_with_a_page_of_its_own_stops_the_batch_with_all_left_open(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(*arguments: Any) -> Performance:
+        chat = ChatServer(ModelOptions("server", "qwen", address=server.address))
+        chat.complete([{"role": "user", "content": "Hi."}], Wanted("x", {}, 9), lambda: None)
+        raise AssertionError
+
+    monkeypatch.setattr(pool, "perform", ask)
+    with serving(lambda handler: handler.whole(b"<html>Back at 9</html>", kind="text/html")) as server:
+        assert setting.run([(f"line{i:02}", "Hi.") for i in range(40)], crew=Crew(1, 1)) == 1
+    assert "The batch cannot go on" in capsys.readouterr().err
+    # The five that it took to see it are due again as well.
+    monkeypatch.undo()
+    assert setting.run() == 0
+    assert sum(count for (_, state), count in setting.states().items() if state == "done") == 40
 
 
 def test_a_worker_that_is_stuck_is_replaced(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_events_read_back_as_they_were_written(event: Event) -> None:
 
 
 def test_an_error_reads_back_with_its_code_and_hint() -> None:
-    sent = Failed(3, FacescriptError("no_model", "There is none in /m\udcff.", "Choose another."))
+    sent = Failed(3, FacescriptError("no_model", "There is none in /m\udcff.", "Choose another.", pause=90.0))
     found = protocol.parse_event(protocol.event_to_line(sent).encode())
     assert isinstance(found, Failed)
     error = found.error
@@ -58,6 +58,7 @@ def test_an_error_reads_back_with_its_code_and_hint() -> None:
         "There is none in /m\udcff.",
         "Choose another.",
     )
+    assert error.pause == 90.0
 
 
 briefs = st.builds(

@@ -74,8 +74,8 @@ def test_what_a_server_can_do_is_found_out(behave: Behaviour, model: str, found:
     [
         (without_list, "", "server_refused"),
         (lambda handler: handler.whole(b"", 401), "named", "server_key"),
-        (lambda handler: handler.whole(b"<html>", kind="text/html"), "", "server_answer"),
-        (lambda handler: handler.whole(b'{"data": 3}'), "", "server_answer"),
+        (lambda handler: handler.whole(b"<html>", kind="text/html"), "", "server_trouble"),
+        (lambda handler: handler.whole(b'{"data": 3}'), "", "server_trouble"),
         (posting(lambda handler: handler.whole(b"", 404)), "", "server_refused"),
         (Handler.reset, "", "server_unreachable"),
     ],
@@ -178,6 +178,18 @@ DONE = b"data: [DONE]\n\n"
 )
 def test_a_stream_is_read_as_the_standard_of_events_says_and_what_holds_no_text_is_passed_over(data: bytes) -> None:
     with serving(streaming(data)) as server:
+        assert answer(server) == "ab"
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("done", [b"data: [DONE]", b"data:[DONE]"])
+def test_a_stream_is_over_at_its_end_though_the_connection_is_not(done: bytes) -> None:
+    def behave(handler: Handler) -> None:
+        handler.begin(kind="text/event-stream")
+        handler.write(b"data: " + A + b"\n\ndata: " + B + b"\n\n" + done + b"\n\n" + b": wait\n\n" * 1000)
+        handler.server.ended.wait(5.0)
+
+    with serving(behave) as server:
         assert answer(server) == "ab"
         assert len(server.requests) == 1
 

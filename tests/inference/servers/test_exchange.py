@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import subprocess
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 from facescript.inference.servers.addresses import parse_address
-from facescript.inference.servers.exchange import Exchange, Limits, Reply
+from facescript.inference.servers.exchange import Exchange, Limits, Reply, Until
 from facescript.performance import FacescriptError
 from model_servers import Behaviour, Handler, ModelServer, serving
 
@@ -29,7 +30,9 @@ def nothing() -> None:
     """Nobody cancels."""
 
 
-def send(server: ModelServer, limits: Limits = QUICK, check: Callable[[], None] = nothing, until: bytes = b"") -> Reply:
+def send(
+    server: ModelServer, limits: Limits = QUICK, check: Callable[[], None] = nothing, until: Until = None
+) -> Reply:
     return Exchange(parse_address(server.address), "a-secret-key", limits).send("POST", "/x", b"{}", check, until)
 
 
@@ -218,6 +221,11 @@ def test_a_date_is_kept_within_the_same_limits(seconds: int, tries: int) -> None
     assert count == tries
 
 
+def test_a_pause_beyond_the_limits_is_told() -> None:
+    error, _ = failure(lambda handler: handler.whole(b"", 429, Retry_After="90"))
+    assert (error.pause, error.hint) == (90.0, "Try again in 90 seconds.")
+
+
 def test_a_pause_within_the_limits_is_waited_for() -> None:
     times: list[float] = []
 
@@ -322,7 +330,7 @@ def test_reading_stops_at_the_end_that_was_named() -> None:
 
     with serving(behave) as server:
         began = time.monotonic()
-        assert b"THE END" in send(server, until=b"THE END").body
+        assert b"THE END" in send(server, until=re.compile(b"THE END")).body
         assert time.monotonic() - began < 0.4
 
 

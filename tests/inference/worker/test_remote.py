@@ -154,6 +154,37 @@ def test_an_answer_that_cannot_be_used_is_asked_for_once_more(name: str) -> None
     assert asked["content"].startswith("That answer cannot be used: ")
 
 
+def test_a_server_that_writes_long_numbers_is_asked_for_texts_from_then_on() -> None:
+    """As vLLM does, by xgrammar: an answer of them would be thrice as long."""
+    long, texts = _channel("0.10000000000000001"), _channel('"0.1"')
+
+    def behave(handler: Handler) -> None:
+        handler.says(long if len(handler.server.bodies) == 1 else texts)
+
+    with serving(posting(behave)) as server:
+        found = list(backend(server).pose(Brief("Go away."), ["Jaw drops."] * 2, nothing))
+    assert found == [Pose.from_dict({"jawOpen": 0.1})] * 2
+    kinds = [body["response_format"]["json_schema"]["schema"]["$defs"] for body in server.bodies]
+    assert [(kind["shape"]["type"], kind["angle"]["enum"][:2]) for kind in kinds] == [
+        ("number", [-1.0, -0.9]),
+        ("string", ["-1.0", "-0.9"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SMILE[:-20], "is cut off. Give it a context"),
+        ("<think>A smile? " + SMILE, "is empty. Give it a context of 8,192 tokens or more, and turn thinking off"),
+        ("I cannot.", "is no JSON. Choose a larger model"),
+    ],
+)
+def test_why_an_answer_cannot_be_used_is_told_apart(text: str, words: str) -> None:
+    with serving(saying(text)) as server, pytest.raises(FacescriptError) as caught:
+        pose(server)
+    assert words in str(caught.value)
+
+
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_twice_is_an_error_that_quotes_nothing(name: str) -> None:
     with serving(saying(UNUSABLE[name])) as server, pytest.raises(FacescriptError) as caught:
@@ -220,7 +251,8 @@ def test_an_envelope_that_cannot_be_read_is_an_error_that_quotes_nothing(name: s
     behave, words = ENVELOPES[name]
     with serving(posting(behave)) as server, pytest.raises(FacescriptError) as caught:
         pose(server)
-    assert caught.value.code == "server_answer"
+    answered = words.startswith(("its answer is", "was asked", "is larger")) and name != "a bad kind"
+    assert caught.value.code == ("server_answer" if answered else "server_trouble")
     assert words in caught.value.message
     assert not [quoted for quoted in SCRIPT if quoted in str(caught.value)]
 
@@ -431,7 +463,7 @@ def test_whatever_is_said_is_a_pose_or_an_error(text: str) -> None:
         try:
             read(text)
         except FacescriptError as error:
-            assert error.code in ("empty_answer", "bad_json", "bad_pose", "bad_lines")
+            assert error.code in ("empty_answer", "cut_answer", "bad_json", "bad_pose", "bad_lines")
 
 
 @given(st.dictionaries(st.sampled_from([c.pascal for c in CHANNELS]) | st.text(max_size=5), st.floats(), max_size=5))
@@ -439,7 +471,7 @@ def test_whatever_channels_hold_the_pose_is_in_range(channels: dict[str, float])
     try:
         found = read_pose(json.dumps({"Keyframe_one": channels}))
     except FacescriptError as error:
-        assert error.code in ("bad_json", "bad_pose")
+        assert error.code in ("cut_answer", "bad_json", "bad_pose")
     else:
         assert all(c.low <= value <= c.high for c, value in zip(CHANNELS, found, strict=True))
 
