@@ -161,8 +161,8 @@ def greedy_values(local: LocalModel, request: Request, pose: Pose) -> int:
     # For each value the tokens of the answer up to its end, for all values that it may have, the pose's first.
     options: list[list[list[int]]] = []
     for channel, key, value in zip(CHANNELS, keys, pose, strict=True):
-        begun, text = begun + key, f"{value + 0.0:.1f}"
-        others = [other for other in prompts.value_texts(channel.is_angle) if other != text]
+        begun, text = begun + key, f"{value:.1f}"
+        others = [other for other in prompts.written_texts(channel.is_angle) if other != text]
         options.append([local.tokens(begun + other) for other in (text, *others)])
         begun += text
     prompt = local.chat_tokens(request.messages)

@@ -55,6 +55,11 @@ def value_texts(is_angle: bool) -> tuple[str, ...]:
     return tuple(f"{tenth / 10:.1f}" for tenth in tenths)
 
 
+def written_texts(is_angle: bool) -> tuple[str, ...]:
+    """The values that a model may write if it is let: those, and what Python makes of a small negative angle."""
+    return (*value_texts(is_angle), "-0.0") if is_angle else value_texts(is_angle)
+
+
 def answer(pose: Pose, index: int) -> str:
     """The whole answer for `pose`, rounded to one decimal."""
     opening, keys, closing = answer_parts(index)

@@ -28,6 +28,10 @@ NUMBERS = {
     "whole numbers": rf"-?\p{{N}}+\.\p{{N}}+|{_WORDS}|\p{{N}}+",
     # With a mark where a text begins, as SentencePiece has it.
     "begun with a mark": "",
+    # Cut at spaces alone: keys and numbers join with what is beside them.
+    "cut at spaces": "",
+    # "0," is one token.
+    "joined with commas": "",
 }
 
 # What the forms do with a conversation, in few words: Qwen3's has an empty block of thoughts where thinking is off;
@@ -48,6 +52,9 @@ FORMS = {
     "{% elif m.role == 'assistant' %} {{ m.content }}</s>{% else %}{{ raise_exception('roles') }}{% endif %}"
     "{% endfor %}",
     "thinking": CHATML + "<think>\n{% endif %}",
+    # No control token stands before an answer, as in TinyLlama's and Zephyr's.
+    "zephyr": "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
 }
 _CONTROL = ["<|im_start|>", "<|im_end|>", "<think>", "</think>", "<|start|>", "<|end|>", "<|eot|>", "</s>", "[INST]"]
 _CONTROL += ["[/INST]", "<start_of_turn>", "<end_of_turn>"]
@@ -66,9 +73,14 @@ def tokenizer(numbers: str, form: str) -> PreTrainedTokenizerFast:
         )
         made.decoder = decoders.ByteLevel()
     else:
-        digits = pre_tokenizers.Digits(individual_digits=True)
-        made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(prepend_scheme="first"), digits])
-        made.decoder = decoders.Metaspace(prepend_scheme="first")
+        first: Any = "first" if numbers == "begun with a mark" else "never"
+        cuts: dict[str, list[Any]] = {
+            "begun with a mark": [pre_tokenizers.Digits(individual_digits=True)],
+            "joined with commas": [pre_tokenizers.Punctuation("merged_with_previous")],
+        }
+        spaces = pre_tokenizers.Metaspace(prepend_scheme=first)
+        made.pre_tokenizer = pre_tokenizers.Sequence([spaces, *cuts.get(numbers, [])])
+        made.decoder = decoders.Metaspace(prepend_scheme=first)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=600, special_tokens=_CONTROL, initial_alphabet=alphabet, show_progress=False
@@ -135,9 +147,10 @@ class Whole:
     def __init__(self, local: LocalModel, index: int, pose: Pose, prompt: list[int] | None = None) -> None:
         self._local = local
         self._prompt = local.chat_tokens(conversation(index)) if prompt is None else prompt
-        self.opening, self.keys, closing = prompts.answer_parts(index)
+        self.opening, self.keys, _ = prompts.answer_parts(index)
         self._texts = texts(pose)
-        self.answer = local.tokens(prompts.answer(pose, index).removesuffix(closing))
+        begun = "".join(key + text for key, text in zip(self.keys, self._texts, strict=True))
+        self.answer = local.answer_tokens(self.opening + begun)
         self._scores = self._read(self.answer)
 
     def _read(self, answer: list[int]) -> torch.Tensor:
@@ -148,8 +161,8 @@ class Whole:
     def options(self, channel: int) -> dict[str, list[int]]:
         """The answer's tokens up to a channel's value, for each value."""
         begun = self.opening + "".join(key + text for key, text in zip(self.keys[:channel], self._texts, strict=False))
-        texts = prompts.value_texts(CHANNELS[channel].is_angle)
-        return {text: self._local.tokens(begun + self.keys[channel] + text) for text in texts}
+        texts = prompts.written_texts(CHANNELS[channel].is_angle)
+        return {text: self._local.answer_tokens(begun + self.keys[channel] + text) for text in texts}
 
     def greedy(self, channel: int) -> str:
         """The value that greedy decoding restricted to well-formed answers takes, token by token."""

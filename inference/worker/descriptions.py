@@ -12,6 +12,8 @@ from .local_model import LocalModel
 from .prefix_cache import PrefixCache
 
 MAX_TOKENS = 56
+# With the moment that is asked for before it, which may be long.
+_LINE_TOKENS = 512
 TEMPERATURE = 0.6
 TOP_P = 0.9
 
@@ -21,7 +23,7 @@ class LineWriter:
 
     def __init__(self, local: LocalModel) -> None:
         self._local = local
-        self._cache = PrefixCache(local)
+        self._cache = PrefixCache(local, _LINE_TOKENS)
         newline = [i for i in range(len(local.tokenizer)) if "\n" in local.tokenizer.decode([i])]
         self._ends = torch.tensor(sorted({*newline, *local.tokenizer.all_special_ids}))
 

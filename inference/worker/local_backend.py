@@ -73,4 +73,6 @@ class LocalBackend(PromptedModel):
             requests = [replace(request, thinking=self._at_once) for request in requests]
         rows = self._local.rows
         for start in range(0, len(requests), rows):
-            yield from self._decoder.decode(requests[start : start + rows], check)
+            for pose in self._decoder.decode(requests[start : start + rows], check):
+                # Of a small negative angle, models write the sign of the number that it was rounded from.
+                yield Pose(pose.values + 0.0)

@@ -30,6 +30,12 @@ _CLOSINGS = {
 }
 # Tokens that hold any of these.
 _TAIL = 16
+# Characters of a turn by which it is found again in a conversation; they are ours, not the user's.
+_SHOWN = 24
+# Families that take a token's place from the cache's length, whatever `position_ids` say.
+_COUNTS_GAPS = ("gpt_neo", "mpt")
+# Tokens at an answer's beginning that may be others behind a question than alone.
+_MARKED = 4
 
 _OTHER = "Choose another model."
 _CHOOSE = "Choose a folder with config.json, tokenizer.json and *.safetensors files, as Hugging Face models have."
@@ -74,21 +80,23 @@ class LocalModel:
         of attention (Mamba, linear attention, convolutions).
         """
         from transformers import DynamicCache
-        from transformers.cache_utils import DynamicLayer
+        from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
         cache = DynamicCache(config=self.model.config)
         if not all(getattr(layer, "is_croppable", False) is True for layer in cache.layers):
             what = f"The model in {self.folder} keeps a running state, as Mamba and linear attention do."
             raise FacescriptError("bad_model", what, "Choose one with attention alone, or run this one on a server.")
         # transformers' own layers for sliding windows drop what has left the window, and cannot go back.
-        cache.layers = [DynamicLayer() if getattr(layer, "is_sliding", False) else layer for layer in cache.layers]
+        cache.layers = [DynamicLayer() if type(layer) is DynamicSlidingWindowLayer else layer for layer in cache.layers]
         return cache
 
     def reads_side_by_side(self, length: int) -> bool:
         """Whether sequences of so many tokens can be read as rows with gaps: windows of attention are counted with the
-        gaps, so none may be shorter."""
+        gaps, so none may be shorter, and so are places in some models."""
         from transformers import DynamicCache
 
+        if self.model.config.model_type in _COUNTS_GAPS:
+            return False
         layers = DynamicCache(config=self.model.config).layers
         # Twice: a gap is shorter than what another row has read.
         return all(layer.sliding_window >= 2 * length for layer in layers if getattr(layer, "is_sliding", False))
@@ -125,34 +133,77 @@ class LocalModel:
         if not self._form_tried:
             _try_chat_form(_chat_form(self.tokenizer, self.folder), self.folder)
             self._form_tried = True
-        # A form may raise anything: it is the model's own code, in a sandbox.
-        try:
-            return self._chat_tokens(messages, thinking)
-        except Exception:
-            # Some models' form knows no system turn: what it says then opens the first question.
-            system, question, *rest = messages
-            first = {"role": "user", "content": f"{system['content']}\n\n{question['content']}"}
-        try:
-            return self._chat_tokens([first, *rest], thinking)
-        except Exception as error:
-            what = f"The chat template of the model in {self.folder} cannot be used ({type(error).__name__})."
-            raise FacescriptError("bad_model", what, _OTHER) from error
+        why = "it leaves out what is asked"
+        # Some models' form knows no system turn, or passes over it.
+        for turns in (messages, _without_system(messages)):
+            # A form may raise anything: it is the model's own code, in a sandbox.
+            try:
+                if self._says(turns, thinking):
+                    return self._chat_tokens(turns, thinking)
+            except Exception as error:
+                why = type(error).__name__
+        what = f"The chat template of the model in {self.folder} cannot be used ({why})."
+        raise FacescriptError("bad_model", what, _OTHER)
 
-    def _chat_tokens(self, messages: list[dict[str, str]], thinking: bool) -> list[int]:
+    def _says(self, messages: list[dict[str, str]], thinking: bool) -> bool:
+        """Whether the form shows the first turn and the last: what they begin with."""
+        options = {} if thinking else THINKING_OFF
+        text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options)
+        return all(turn["content"].strip()[:_SHOWN] in text for turn in (messages[0], messages[-1]))
+
+    def _chat_tokens(self, messages: list[dict[str, str]], thinking: bool, answered: bool = False) -> list[int]:
         options = {} if thinking else THINKING_OFF
         found = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True, **options
+            messages, add_generation_prompt=not answered, return_dict=False, sanitize_control_tokens=True, **options
         )
         return list(found)
 
     @property
     def beginning(self) -> list[int]:
         """What the tokenizer puts before any text that is no conversation: a token for that, or nothing."""
-        return list(self.tokenizer("")["input_ids"])
+        return [token for token in self.tokenizer("")["input_ids"] if token != self.tokenizer.eos_token_id]
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text as text: no special tokens are added, and none are read."""
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        return self.spelled(text)[0]
+
+    def spelled(self, text: str) -> tuple[list[int], list[int]]:
+        """As `tokens`, and where each of them ends in the text, in characters."""
+        found = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+        return list(found["input_ids"]), [end for _, end in found["offset_mapping"]]
+
+    def answer_tokens(self, text: str) -> list[int]:
+        """Token ids of a text as it stands where an answer begins in the model's chat form.
+
+        Tokenizers that mark where words begin write a text of its own otherwise than one behind a line's end, and some
+        forms put a space before each answer.
+        """
+        alone = self.tokens(text)
+        asked = [{"role": "user", "content": "x"}]
+        prompt = self.chat_tokens(asked)
+        try:
+            whole = self._chat_tokens([*asked, {"role": "assistant", "content": text}], False, answered=True)
+        # A form that is for questions alone.
+        except Exception:
+            return alone
+        behind = whole[len(prompt) :] if whole[: len(prompt)] == prompt else []
+        for skipped in range(min(_MARKED, len(alone))):
+            rest = alone[skipped:]
+            at = next((at for at in range(len(behind)) if behind[at : at + len(rest)] == rest), None)
+            if at is not None and self._reads(behind[:at]) == self._reads(alone[:skipped]):
+                return behind[: at + len(rest)]
+        return alone
+
+    def _reads(self, tokens: list[int]) -> str:
+        return str(self.tokenizer.decode(tokens)).strip()
+
+
+def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The conversation with what a system turn says at the head of the first question."""
+    if messages[0]["role"] != "system":
+        return messages
+    system, question, *rest = messages
+    return [{"role": "user", "content": f"{system['content']}\n\n{question['content']}"}, *rest]
 
 
 def load(folder: Path, quantization: Quantization, adapter: Path | None = None) -> LocalModel:
@@ -224,7 +275,8 @@ def _chat_form(tokenizer: Any, folder: Path) -> str:
 
 def _try_chat_form(form: str, folder: Path) -> None:
     turns = [{"role": role, "content": "x"} for role in ("system", "user", "assistant", "user")]
-    wrong = template_faults(form, [turns, turns[1:]]) if len(form) <= TEMPLATE_BYTES else "is too long"
+    asked = [turns, turns[1:], turns[:2], turns[1:2], turns[1:3]]
+    wrong = template_faults(form, asked) if len(form) <= TEMPLATE_BYTES else "is too long"
     if wrong:
         raise FacescriptError("bad_model", f"The chat template of the model in {folder} {wrong}.", _OTHER)
 

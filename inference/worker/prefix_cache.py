@@ -10,10 +10,8 @@ from typing import Any
 import torch
 
 from ...performance import FacescriptError
+from .holes import common_beginning
 from .local_model import LocalModel
-
-# What a pose's answer takes: 61 channels of some ten tokens each, with room for tokenizers that need more.
-ANSWER_TOKENS = 1024
 
 _BLOCK = 256
 
@@ -21,8 +19,10 @@ _BLOCK = 256
 class PrefixCache:
     """Runs one sequence through the model, and reuses what it has in common with the sequence before."""
 
-    def __init__(self, local: LocalModel) -> None:
+    def __init__(self, local: LocalModel, answer: int) -> None:
+        """`answer` is how many tokens are written after what it holds, at most."""
         self._local = local
+        self._answer = answer
         self._cache = local.new_cache()
         self._tokens: list[int] = []
 
@@ -30,6 +30,11 @@ class PrefixCache:
     def length(self) -> int:
         """How many tokens the cache holds."""
         return len(self._tokens)
+
+    @property
+    def held(self) -> int:
+        """How many tokens the model itself says that it keeps."""
+        return int(self._cache.get_seq_length())
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
@@ -43,7 +48,7 @@ class PrefixCache:
         `block` tokens are run at once; `check` is called before each block and may raise to cancel. Raises
         FacescriptError (`long_text`) if they leave the model no room for an answer.
         """
-        check_room(self._local, len(tokens))
+        check_room(self._local, len(tokens), self._answer)
         common = common_beginning([self._tokens, tokens])
         self.rewind(common)
         for start in range(common, len(tokens), block):
@@ -125,7 +130,12 @@ class Rows:
                 )
         finally:
             hook.remove()
-        return out.logits[0][:, self._columns.to(out.logits.device)].float().cpu()
+        found = out.logits[0][:, self._columns.to(out.logits.device)].float().cpu()
+        if found.isnan().any():
+            what = f"The model in {self._local.folder} computes no numbers ({self._local.quantization})."
+            hint = "Its weights may be broken: download it again; or choose another quantization, such as bf16."
+            raise FacescriptError("bad_model", what, hint)
+        return found
 
     def rewind(self, lengths: Sequence[int]) -> None:
         """Forget all but the first so many tokens of each row."""
@@ -143,18 +153,12 @@ class Rows:
         self._held = self._held[list(numbers)]
 
 
-def check_room(local: LocalModel, tokens: int) -> None:
-    """Raise FacescriptError (`long_text`) if so many tokens leave the model no room for an answer."""
-    room = local.context - ANSWER_TOKENS
+def check_room(local: LocalModel, tokens: int, answer: int) -> None:
+    """Raise FacescriptError (`long_text`) if so many tokens leave the model no room for an answer of `answer`."""
+    room = max(0, local.context - answer)
     if tokens > room:
         raise FacescriptError(
             "long_text",
             f"The texts are {tokens} tokens long; this model reads at most {room}.",
             "Shorten the descriptions, the background or the emotion.",
         )
-
-
-def common_beginning(rows: Sequence[Sequence[int]]) -> int:
-    """How many tokens all rows begin with alike."""
-    shortest = min(map(len, rows))
-    return next((place for place in range(shortest) if len({row[place] for row in rows}) > 1), shortest)

@@ -57,7 +57,10 @@ _WHY = {
         "Give it a context of 8,192 tokens or more, and turn thinking off if it thinks; or shorten the text.",
     ),
     "bad_json": ("is no JSON", _LARGER),
-    "cut_answer": ("is cut off", "Give it a context of 8,192 tokens or more, or choose a larger model."),
+    "cut_answer": (
+        "is cut off",
+        "Give it a context of 8,192 tokens or more; or choose a larger model, or a server that keeps to a JSON schema.",
+    ),
 }
 _ANOTHER_FORM = ("is JSON of another form, or has values out of range", _LARGER)
 # What models that think write before their answer.

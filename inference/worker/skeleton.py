@@ -15,16 +15,17 @@ model finds nearly as likely as its neighbour may come out as that neighbour; in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
-from ...performance import CHANNELS, NEUTRAL, FacescriptError, Pose
+from ...performance import NEUTRAL, FacescriptError, Pose
 from .. import prompts
 from .answer import Answer
-from .holes import Hole
+from .holes import Hole, common_beginning, first_hole, holes_of
 from .local_model import LocalModel
-from .prefix_cache import ANSWER_TOKENS, PrefixCache, Rows, check_room, common_beginning
+from .prefix_cache import PrefixCache, Rows, check_room
 
 # Tokens of each row's prompt read at once.
 _BLOCK = 256
@@ -62,31 +63,44 @@ class SkeletonDecoder:
         """
         self._local = local
         self._expected = decoding == "expected"
-        self._prefix = PrefixCache(local)
-        _, keys, _ = prompts.answer_parts(0)
-        # A tokenizer may join what ends a key with what begins a value, or mark where a text begins: so keys are
-        # read as they stand in an answer, after another value.
-        rest = [self._hole("0.0", key, channel.is_angle) for key, channel in zip(keys, CHANNELS, strict=True)]
-        self._rest = tuple(rest[1:])
-        tokens = {token for hole in self._holes(0) for option in hole.options for token in option}
-        self._columns = sorted(tokens)
+        try:
+            self._keyframe_one = holes_of(local.spelled)
+        except ValueError as error:
+            what = f"The tokenizer of the model in {local.folder} cannot write numbers: {error}."
+            raise FacescriptError("bad_model", what, "Choose another model, or run this one on a server.") from error
+        self._columns = sorted({t for hole in self._keyframe_one for option in hole.options for t in option})
+        # The most that an answer takes.
+        self._answer = sum(len(hole.key) + max(map(len, hole.options)) for hole in self._keyframe_one)
+        self._prefix = PrefixCache(local, self._answer)
+        self._try()
+
+    def _try(self) -> None:
+        """Read a few tokens in two goes, as decoding does. Raises FacescriptError (`bad_model`) where that fails."""
+        tokens = [self._columns[0], max(self._columns), *self._keyframe_one[1].key][:4]
+        try:
+            for count in (2, len(tokens)):
+                self._prefix.prefill(tokens[:count])
+            held = self._prefix.held
+        except (FacescriptError, torch.OutOfMemoryError, MemoryError):
+            raise
+        # Kernels of quantized layers know not all sizes, and some models cannot be read in parts.
+        except Exception as error:
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            what = f"The model in {self._local.folder} cannot be run ({self._local.quantization}): {why}"
+            hint = "Choose another quantization, such as bf16, or another model."
+            raise FacescriptError("bad_model", what, hint) from error
+        if held != len(tokens):
+            what = f"The model in {self._local.folder} does not keep what it has read, as models with attention do."
+            raise FacescriptError("bad_model", what, "Choose another model, or run this one on a server.")
+        self.forget()
 
     def _holes(self, index: int) -> tuple[Hole, ...]:
+        """The holes of the answer for a keyframe, which begins as answers do in the model's chat form."""
+        hole = first_hole(self._local.spelled, index)
         opening, keys, _ = prompts.answer_parts(index)
-        return (self._hole("", opening + keys[0], CHANNELS[0].is_angle), *self._rest)
-
-    def _hole(self, before: str, key: str, is_angle: bool) -> Hole:
-        texts = prompts.value_texts(is_angle)
-        skipped = self._local.tokens(before)
-        rows = [self._local.tokens(before + key + text) for text in texts]
-        if any(row[: len(skipped)] != skipped for row in rows):
-            skipped, rows = [], [self._local.tokens(key + text) for text in texts]
-        forced = common_beginning(rows)
-        options = tuple(tuple(row[forced:]) for row in rows)
-        if len(set(options)) < len(options):
-            what = f"The tokenizer of the model in {self._local.folder} cannot write numbers."
-            raise FacescriptError("bad_model", what, "Choose another model.")
-        return Hole(tuple(rows[0][len(skipped) : forced]), options, tuple(float(text) for text in texts))
+        text = f"{opening}{keys[0]}0.0{keys[1]}"
+        behind = len(self._local.tokens(text)) - len(hole.key)
+        return (replace(hole, key=tuple(self._local.answer_tokens(text)[:-behind])), *self._keyframe_one[1:])
 
     def forget(self) -> None:
         """Drop the cache: what follows does not depend on what came before, to the last bit."""
@@ -117,9 +131,13 @@ class SkeletonDecoder:
             self._local.chat_tokens(request.messages, thinking=request.thinking) + list(answer.holes[0].key)
             for request, answer in zip(requests, answers, strict=True)
         ]
+        known = self._local.model.get_input_embeddings().weight.shape[0]
+        if (beyond := max(map(max, heads))) >= known:
+            what = f"The tokenizer of the model in {self._local.folder} knows token {beyond}, and the model {known}."
+            raise FacescriptError("bad_model", what, "Download or convert the model again.")
         for head in heads:
-            check_room(self._local, len(head))
-        if self._local.reads_side_by_side(max(map(len, heads)) + ANSWER_TOKENS):
+            check_room(self._local, len(head), self._answer)
+        if self._local.reads_side_by_side(max(map(len, heads)) + self._answer):
             self._fill(answers, heads, check)
         else:
             for answer, head in zip(answers, heads, strict=True):

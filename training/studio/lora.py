@@ -75,7 +75,7 @@ def requests(local: LocalModel, performances: Sequence[Performance]) -> list[Req
         brief = performance.brief
         for number, keyframe in enumerate(performance.keyframes):
             messages = prompts.poser_messages(texts, brief.background, brief.emotion, number)
-            answer = local.tokens(prompts.answer(keyframe.pose, number))
+            answer = local.answer_tokens(prompts.answer(keyframe.pose, number))
             request = Request(tuple(local.chat_tokens(messages)), (*answer, *end))
             if len(request.prompt) + len(request.answer) > local.context:
                 raise FacescriptError(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,52 @@ def test_keyframes_side_by_side_are_what_greedy_decoding_takes(family: str, numb
     assert len({value for pose in poses for value in pose}) > 1
 
 
+@pytest.mark.parametrize("form", ["gemma", "llama", "mistral", "zephyr"])
+@pytest.mark.parametrize("numbers", families.NUMBERS)
+def test_what_is_forced_is_the_answer_as_the_chat_form_has_it(numbers: str, form: str) -> None:
+    """Token by token, whatever the values are."""
+    local = families.toy("llama", numbers, form)
+    decoder, generator = SkeletonDecoder(local), np.random.default_rng(5)
+    for index in (0, 1, 20, 98):
+        values = [str(generator.choice(prompts.written_texts(channel.is_angle))) for channel in CHANNELS]
+        opening, keys, closing = prompts.answer_parts(index)
+        answer = opening + "".join(key + text for key, text in zip(keys, values, strict=True)) + closing
+        asked = [{"role": "user", "content": "x"}]
+        whole = local.tokenizer.apply_chat_template(
+            [*asked, {"role": "assistant", "content": answer}], return_dict=False
+        )
+        written = local.chat_tokens(asked)
+        for channel, hole, text in zip(CHANNELS, decoder._holes(index), values, strict=True):
+            place = prompts.written_texts(channel.is_angle).index(text)
+            written += [*hole.key, *hole.options[place]]
+        assert written == whole[: len(written)]
+
+
+def test_a_negative_zero_is_a_value_that_a_model_may_write_and_no_pose_has() -> None:
+    local, seen = families.toy("qwen3", "in threes"), []
+    decoder = SkeletonDecoder(local)
+    place = prompts.written_texts(True).index("-0.0")
+    [minus, *_] = decoder._holes(0)[-1].options[place]
+    # A model that always likes the sign best, and then the zeros.
+    local.model.get_output_embeddings().register_forward_hook(lambda *found: _liking(found[2], decoder, minus))
+    brief = Brief("Hi.", "A flat", "Joy")
+    [pose] = LocalBackend(local, Examples([]), trained=True).pose(brief, ["Brows rise."], lambda: None)
+    seen += [value for channel, value in zip(CHANNELS, pose, strict=True) if channel.is_angle]
+    assert seen == [0.0] * 9
+    assert not np.signbit(pose.values).any()
+    assert families.texts(decoder.decode([Request(families.conversation(0), 0)])[0])[-9:] == ["-0.0"] * 9
+
+
+def _liking(scores: torch.Tensor, decoder: SkeletonDecoder, minus: int) -> torch.Tensor:
+    liked = torch.zeros_like(scores)
+    for hole in decoder._holes(0):
+        for number, text in enumerate(prompts.written_texts(len(hole.options) > 11)):
+            if text.endswith("0.0"):
+                liked[..., list(hole.options[number])] = 1.0
+    liked[..., minus] = 2.0
+    return liked
+
+
 def test_a_keyframe_is_the_same_alone_and_beside_others() -> None:
     local = families.toy("qwen3", "digit by digit", seed=1)
     decoder = SkeletonDecoder(local)
@@ -88,6 +135,95 @@ def test_a_model_that_cannot_go_back_is_refused() -> None:
     local.model.config = Qwen3NextConfig(num_hidden_layers=4)
     with pytest.raises(FacescriptError, match="keeps a running state") as caught:
         SkeletonDecoder(local)
+    assert caught.value.code == "bad_model"
+
+
+def test_a_model_that_keeps_nothing_of_what_it_reads_is_refused() -> None:
+    from transformers import RwkvConfig, RwkvForCausalLM
+
+    local = families.toy("qwen3", "digit by digit")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "attention_hidden_size": 16, "context_length": 4096}
+    local.model = RwkvForCausalLM(RwkvConfig(vocab_size=len(local.tokenizer), **sizes)).eval()
+    with pytest.raises(FacescriptError, match="does not keep what it has read") as caught:
+        SkeletonDecoder(local)
+    assert caught.value.code == "bad_model"
+
+
+@pytest.mark.parametrize("family", ["mpt", "gpt_neo"])
+def test_families_that_count_the_gaps_are_read_one_row_at_a_time(family: str) -> None:
+    import transformers as t
+
+    local = families.toy("qwen3", "in threes")
+    torch.manual_seed(0)
+    size = len(local.tokenizer)
+    layers = [[["global", "local"], 1]]
+    made: Any = {
+        "mpt": lambda: t.MptForCausalLM(
+            t.MptConfig(vocab_size=size, d_model=16, n_heads=2, n_layers=2, max_seq_len=4096)
+        ),
+        "gpt_neo": lambda: t.GPTNeoForCausalLM(
+            t.GPTNeoConfig(vocab_size=size, hidden_size=16, num_layers=2, num_heads=2, attention_types=layers)
+        ),
+    }[family]()
+    local.model = made.double().eval()
+    decoder = SkeletonDecoder(local)
+    assert decoder.decode(requests()) == [decoder.decode([request])[0] for request in requests()]
+
+
+def test_a_model_that_computes_no_numbers_is_said_to_be_broken() -> None:
+    local = families.toy("llama", "in threes")
+    local.model.model.layers[0].mlp.down_proj.weight.data.fill_(float("nan"))
+    with pytest.raises(FacescriptError, match="computes no numbers") as caught:
+        SkeletonDecoder(local).decode(requests()[:1])
+    assert caught.value.code == "bad_model"
+
+
+def test_a_tokenizer_of_another_model_is_said_to_be_one() -> None:
+    local = families.toy("llama", "in threes")
+    decoder = SkeletonDecoder(local)
+    local.model.resize_token_embeddings(50)
+    with pytest.raises(FacescriptError, match=r"knows token \d+, and the model 50\.") as caught:
+        decoder.decode(requests()[:1])
+    assert caught.value.code == "bad_model"
+
+
+def test_what_a_model_cannot_compute_is_said_before_a_word_is_read() -> None:
+    local = families.toy("llama", "in threes")
+
+    def fail(*ignored: object) -> None:
+        raise AssertionError("blocksize 64 does not fit")
+
+    local.model.model.layers[0].register_forward_pre_hook(fail)
+    with pytest.raises(FacescriptError, match=r"cannot be run \(none\): blocksize 64 does not fit") as caught:
+        SkeletonDecoder(local)
+    assert (caught.value.code, "bf16" in caught.value.hint) == ("bad_model", True)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        # Phi-3's first one passes over a system turn, in silence.
+        "{% for m in messages %}{% if m.role == 'user' %}<|start|>{{ m.content }}<|end|>"
+        "{% elif m.role == 'assistant' %}{{ m.content }}<|eot|>{% endif %}{% endfor %}",
+        families.FORMS["gemma"],
+    ],
+)
+def test_what_a_system_turn_says_is_never_lost(form: str) -> None:
+    local = families.toy("llama", "in threes")
+    local.tokenizer = copy.deepcopy(local.tokenizer)
+    local.tokenizer.chat_template = form
+    text = local.tokenizer.decode(local.chat_tokens(families.conversation(0)))
+    assert 0 <= text.find("You are a professional facial animator.") < text.find("Keyframe Description Sequence:")
+
+
+def test_a_form_that_leaves_out_what_is_asked_is_refused() -> None:
+    """As those of models that see do, whose turns have parts."""
+    local = families.toy("llama", "in threes")
+    local.tokenizer = copy.deepcopy(local.tokenizer)
+    parts = "{% for p in m.content %}{{ p.text }}{% endfor %}"
+    local.tokenizer.chat_template = f"{{% for m in messages %}}<|start|>{parts}<|eot|>{{% endfor %}}"
+    with pytest.raises(FacescriptError, match="it leaves out what is asked") as caught:
+        local.chat_tokens(families.conversation(0))
     assert caught.value.code == "bad_model"
 
 

@@ -15,7 +15,6 @@ import torch
 from facescript.inference import prompts
 from facescript.inference.options import EMBEDDED_MODEL
 from facescript.inference.worker.local_model import LocalModel, load
-from facescript.inference.worker.prefix_cache import ANSWER_TOKENS
 from facescript.inference.worker.skeleton import Request, SkeletonDecoder
 from facescript.performance import CHANNELS, NEUTRAL, FacescriptError, Pose
 from facescript.performance.channels import HIGH, LOW
@@ -92,7 +91,7 @@ class Reference:
                 scores = self._feed(cache, self._local.tokens(opening + key))
             else:
                 scores = self._feed(cache, self._local.tokens(key))
-            left = [(self._local.tokens(text), text) for text in prompts.value_texts(channel.is_angle)]
+            left = [(self._local.tokens(text), text) for text in prompts.written_texts(channel.is_angle)]
             for depth in range(5):
                 allowed = {tokens[depth] for tokens, _ in left if len(tokens) > depth}
                 if not allowed:
@@ -170,7 +169,7 @@ def test_a_prompt_past_the_models_end_is_an_error(models: Path) -> None:
     local = small(models, 0)
     assert local.context == 2048
     long = prompts.poser_messages(["brow " * 2000], "", "", 0)
-    with pytest.raises(FacescriptError, match=f"this model reads at most {2048 - ANSWER_TOKENS}") as caught:
+    with pytest.raises(FacescriptError, match=r"this model reads at most 14\d\d\.") as caught:
         SkeletonDecoder(local).decode([Request(long, 0)])
     assert caught.value.code == "long_text"
 
