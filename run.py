@@ -56,7 +56,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Set up what is missing, then carry the command out; its exit status."""
+    """Set up what is missing, then carry the command out; its exit status, where it does not take this process over."""
     if not arguments or arguments[0] not in COMMANDS:
         print(__doc__.strip())
         return 0 if arguments in ([], ["-h"], ["--help"]) else 2
@@ -64,6 +64,12 @@ def main(arguments: list[str]) -> int:
         return 1
     environment = os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
     command = [str(PYTHON), "-m", COMMANDS[arguments[0]], *arguments]
+    if os.name != "nt":
+        # In this process's place: what ends run.py, such as a kill by a scheduler, is meant for the command.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(command[0], command, environment)
+    # Windows gives nobody its place: there a kill of run.py leaves the command at work.
     process = subprocess.Popen(command, env=environment)
     while True:
         try:
