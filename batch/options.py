@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--angles",
         choices=[name.lower() for name in ANGLES],
-        default="unit",
-        help="of heads and eyes in a CSV: from -1 to 1, or radians as the app records them",
+        default="radians",
+        help="of heads and eyes in a CSV: radians as the app records them, or from -1 to 1 as KeyframeFace has them",
     )
     parser.add_argument("--blend", type=Path, metavar="FILE", help="the faces that actions are for; else the demo face")
     parser.add_argument("--face", default="", metavar="NAME", help="the face there of lines without a character's own")

@@ -116,7 +116,9 @@ def _write(folder: Path, row: Row, performance: Performance, settings: Settings)
         raise FacescriptError("no_file", what, "Name another folder.") from error
     if "livelink" in settings.kinds:
         made = curves.channel_curves(performance, settings.fps, 0, styles.get(settings.style))
-        values = curves.sample(made, np.arange(made.start, made.end + 1))
+        # From time 0 and not from the first beat: some readers count rows, others go by timecodes, and both are to find
+        # each beat where the JSON line and the action have it. As in the action, the first pose is there until then.
+        values = curves.sample(made, np.arange(made.end + 1))
         live_link.write(path(folder, row, "livelink"), values, settings.fps, angles=settings.angles)
     if "jsonl" in settings.kinds:
         entry = jsonl.performance_to_dict(performance)

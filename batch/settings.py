@@ -19,7 +19,7 @@ from ..rig_mapping import styles
 
 Kind = Literal["livelink", "jsonl", "actions"]
 KINDS: tuple[Kind, ...] = ("livelink", "jsonl", "actions")
-ANGLES = ("UNIT", "RADIANS")
+ANGLES = ("RADIANS", "UNIT")
 # Of a model's options, what says where a server is, and not what it answers.
 _PLACES = ("address", "key")
 
@@ -39,7 +39,7 @@ class Settings:
     seed: int = 0
     style: str = styles.DEFAULT
     fps: float = 60.0
-    angles: Literal["UNIT", "RADIANS"] = "UNIT"
+    angles: Literal["RADIANS", "UNIT"] = "RADIANS"
     blend: str = ""
     face: str = ""
     version: str = ""

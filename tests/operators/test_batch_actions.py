@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -57,6 +58,30 @@ def test_each_line_has_actions_under_its_name(extension: Any, tmp_path: Path) ->
     path_of = 'key_blocks["jawOpen"].value'
     assert api.find_fcurve(api.place_of(actions["one"]), path_of, 0).evaluate(31.0) == pytest.approx(0.5)
     assert api.find_fcurve(api.place_of(actions["two"]), path_of, 0).evaluate(31.0) == pytest.approx(0.25)
+
+
+def test_the_action_the_csv_and_the_json_line_agree_on_times(extension: Any, tmp_path: Path) -> None:
+    poses = [{"jawOpen": 0.75}, {"jawOpen": 0.25}]
+    frames = [{"t": t, "text": "jaw", "pose": pose} for t, pose in zip((1.5, 2.5), poses, strict=True)]
+    performance = extension.module("performance.jsonl").performance_from_dict({"script": "Jaw.", "keyframes": frames})
+    row = extension.module("batch.sheet").Row(2, "late", "Jaw.")
+    model = extension.module("inference.options").ModelOptions()
+    settings = extension.module("batch.settings").Settings(model, style="natural", fps=60.0)
+    extension.module("batch.outputs").write(tmp_path, row, performance, settings)
+    written = json.loads((tmp_path / "late.jsonl").read_text())
+    assert [frame["t"] for frame in written["keyframes"]] == [1.5, 2.5]
+    late = [str(tmp_path / "late.jsonl"), "late", ""]
+    path = tmp_path / "actions_0001.blend"
+    carry_out(extension, work(extension, path, late, style="natural", fps=60.0))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    api = extension.module("rig_mapping.blender_api")
+    curve = api.find_fcurve(api.place_of(bpy.data.actions["late"]), 'key_blocks["jawOpen"].value', 0)
+    with (tmp_path / "late.csv").open(newline="") as stream:
+        values = [float(row["JawOpen"]) for row in csv.DictReader(stream)]
+    # Frame 1 is where a take begins on the timeline.
+    assert [curve.evaluate(1.0 + i) for i in range(len(values))] == pytest.approx(values, abs=1e-4)
+    assert curve.evaluate(91.0) == pytest.approx(0.75)
+    assert curve.evaluate(151.0) == pytest.approx(0.25)
 
 
 @pytest.fixture
