@@ -2,7 +2,8 @@
 """The sheet of a batch: CSV or JSON lines, a line to perform in each row, read strictly before any work.
 
 CSV has a header with the columns' names and is parted by commas, semicolons or tabs; JSON lines have an object a line.
-Both have the columns of `COLUMNS`, in any order; only `file` and `script` are needed.
+Both have the columns of `COLUMNS`, in any order; only `file` and `script` are needed. What spreadsheets do to empty
+cells - rows that end early, columns without a name - is understood.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 from ..performance import Brief, FacescriptError
@@ -25,6 +27,11 @@ from ..performance.parsing import is_whole, parse_object, read_text
 COLUMNS = ("file", "character", "script", "background", "emotion", "seed")
 _NEEDED = ("file", "script")
 _DELIMITERS = (",", ";", "\t")
+# A first line by which spreadsheets are told the separator; they do not count it as a row.
+_SEPARATOR = re.compile(r"sep=([,;\t])(?:\r\n|\r|\n)", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n|\r")
+# Spreadsheets may write a number with decimals.
+_SEED = re.compile(r"([0-9]{1,10})(?:[.,]0+)?")
 
 MAX_BYTES = 64 << 20
 # Ten nights of ten thousand.
@@ -110,7 +117,10 @@ def _json_lines(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
 
 
 def _csv(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    said = _SEPARATOR.match(text)
+    text = text[said.end() :] if said else text
+    delimiter = said[1] if said else _delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
     number = 0
     try:
@@ -119,14 +129,25 @@ def _csv(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
                 continue
             if not header:
                 header = [cell.strip().lower() for cell in cells]
-                _check_columns(number, header)
+                _check_columns(number, [name for name in header if name])
                 continue
-            if len(cells) != len(header):
-                what = f"there are {len(cells)} cells, and {len(header)} in the header"
-                raise _bad(number, what, "Put a text that holds the separator in quotes.")
-            yield number, dict(zip(header, cells, strict=True))
+            yield number, _named(number, header, cells)
     except csv.Error as error:
         raise _bad(number + 1, f"this is not CSV ({error})", "Save the sheet again, as CSV in UTF-8.") from error
+
+
+def _named(number: int, header: Sequence[str], cells: Sequence[str]) -> Mapping[str, object]:
+    """A row's cells by their columns: those that it ends before are empty, and so is all that has no column."""
+    for name in _NEEDED:
+        if header.index(name) >= len(cells):
+            what = f"the row ends after {len(cells)} of {len(header)} cells, before its {name!r}"
+            raise _bad(number, what, "Fill it in, and put a text of several lines in quotes.")
+    pairs = list(zip_longest(header, cells, fillvalue=""))
+    for name, cell in pairs:
+        if not name and cell.strip():
+            hint = "Put a text that holds the separator in quotes, or give the column its name."
+            raise _bad(number, f"the cell {cell.strip()[:40]!r} is in a column without a name", hint)
+    return {name: cell for name, cell in pairs if name}
 
 
 def _delimiter(text: str) -> str:
@@ -165,24 +186,43 @@ def _row(number: int, entry: Mapping[str, object]) -> Row:
 
 
 def _text(number: int, name: str, value: object) -> str:
+    if value is None and name not in _NEEDED:
+        return ""
     if not isinstance(value, str):
-        raise _bad(number, f"{name!r} is {type(value).__name__}, not a text")
+        raise _bad(number, f"{name!r} is {_kind(value)}, not a text")
     if len(value) > _LIMITS[name]:
         raise _bad(number, f"{name!r} has {len(value)} characters; the limit is {_LIMITS[name]}", "Shorten it.")
     if not is_whole(value):
         raise _bad(number, f"{name!r} holds half a character (a lone surrogate) or a NUL")
-    return value
+    # Another system's line ends make no other row, which would be performed again.
+    return _LINE_END.sub("\n", value)
 
 
 def _seed(number: int, value: object) -> int | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    digits = value.strip() if isinstance(value, str) else value
-    if isinstance(digits, str) and digits.isascii() and digits.isdigit() and len(digits) <= 10:
-        digits = int(digits)
-    if isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= MAX_SEED:
-        raise _bad(number, f"the seed {str(value)[:20]!r} is no whole number from 0 to {MAX_SEED}")
-    return digits
+    seed = _whole(value)
+    if seed is None or not 0 <= seed <= MAX_SEED:
+        said = repr(value[:20]) if isinstance(value, str) else json.dumps(value)[:20]
+        raise _bad(number, f"the seed {said} is no whole number from 0 to {MAX_SEED}")
+    return seed
+
+
+def _whole(value: object) -> int | None:
+    """A whole number, also where it is written with decimals or as a text; None for anything else."""
+    if isinstance(value, str):
+        found = _SEED.fullmatch(value.strip())
+        return int(found[1]) if found else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value % 1:
+        return None
+    return int(value)
+
+
+def _kind(value: object) -> str:
+    """What a value of JSON is, other than a text."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return "a number" if isinstance(value, (int, float)) else "a list" if isinstance(value, list) else "an object"
 
 
 def _unsafe(file: str) -> str:

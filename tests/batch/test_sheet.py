@@ -44,6 +44,42 @@ def test_cells_are_parted_as_the_header_is(tmp_path: Path, separator: str) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Excel leaves out the separators at the end of rows that are empty there.
+        "file,script,emotion,seed\r\na,Hi.\r\nb,Ho.,joy\r\n",
+        # Columns that were emptied, in the middle and at the end.
+        "file,,script,emotion,,\r\na,,Hi.,,,\r\nb,,Ho.,joy,,\r\n",
+        "file,script,emotion\r\na,Hi.,,,\r\nb,Ho.,joy\r\n",
+        "sep=,\r\nfile,script,emotion\r\na,Hi.,\r\nb,Ho.,joy\r\n",
+        "\ufeffSEP=;\nfile;script;emotion\na;Hi.\nb;Ho.;joy\n",
+    ],
+)
+def test_what_spreadsheets_make_of_empty_cells_is_understood(tmp_path: Path, text: str) -> None:
+    assert read(sheet(tmp_path, text)) == [Row(2, "a", "Hi."), Row(3, "b", "Ho.", emotion="joy")]
+
+
+@pytest.mark.parametrize("seed", ["7", " 7 ", "7.0", "7.00", '"7,0"'])
+def test_a_seed_may_have_a_spreadsheet_s_decimals(tmp_path: Path, seed: str) -> None:
+    assert read(sheet(tmp_path, f"file,script,seed\na,Hi.,{seed}\n")) == [Row(2, "a", "Hi.", seed=7)]
+
+
+def test_null_in_json_is_what_is_not_given(tmp_path: Path) -> None:
+    text = '{"file": "a", "script": "Hi.", "character": null, "background": null, "emotion": null, "seed": null}\n'
+    text += '{"file": "b", "script": "Hi.", "seed": 7.0}'
+    assert read(sheet(tmp_path, text)) == [Row(1, "a", "Hi."), Row(2, "b", "Hi.", seed=7)]
+
+
+def test_other_line_ends_make_no_other_row(tmp_path: Path) -> None:
+    texts = [f'file,script{end}a,"Hi.{end}You."{end}' for end in ("\n", "\r\n", "\r")]
+    rows = [read(sheet(tmp_path, text))[0] for text in texts]
+    assert [row.script for row in rows] == ["Hi.\nYou."] * 3
+    # As it is in journals that are there already.
+    digest = "f379c7a3df822d109bf3856350f45014f3f9d52be91d593928f4a2578bb50300"
+    assert {row.digest for row in rows} == {digest}
+
+
 def test_json_lines_are_read_too(tmp_path: Path) -> None:
     text = '{"file": "b", "script": "Hi.\\nYou.", "background": "A flat", "seed": 3}\n\n{"script": "Ho.", "file": "c"}'
     assert read(sheet(tmp_path, text)) == [Row(1, "b", "Hi.\nYou.", "A flat", seed=3), Row(3, "c", "Ho.")]
@@ -57,7 +93,11 @@ def test_json_lines_are_read_too(tmp_path: Path) -> None:
         ("file,script,mood\na,Hi.,bad\n", "row 1: there is no column 'mood'"),
         ("file,script,file\na,Hi.,b\n", "row 1: the column 'file' is there twice"),
         ("file,emotion\na,joy\n", "row 1: the column 'script' is missing"),
-        ("file,script\na,Hi.\nb\n", "row 3: there are 1 cells, and 2 in the header"),
+        ("file,script\na,Hi.\nb\n", "row 3: the row ends after 1 of 2 cells, before its 'script'"),
+        ("script,file,emotion\nHi.\n", "row 2: the row ends after 1 of 3 cells, before its 'file'"),
+        ("file,script\na,Hi., you.\n", "row 2: the cell 'you.' is in a column without a name"),
+        ("file,script,\na,Hi.,\nb,Ho.,note\n", "row 3: the cell 'note' is in a column without a name"),
+        ("sep=;\nfile;script\na;\n", "row 2: the script is empty"),
         ('file,script\na,"Hi."x\n', "row 2: this is not CSV"),
         ('file,script\na,Hi.\nb,"Ho.\n', "row 3: this is not CSV"),
         ("file,script\na, \n", "row 2: the script is empty"),
@@ -90,8 +130,15 @@ def test_json_lines_are_read_too(tmp_path: Path) -> None:
         ("file,script,seed\na,Hi.,1.5\n", "row 2: the seed '1.5' is no whole number"),
         (f"file,script\na,{'x' * 100_001}\n", "row 2: 'script' has 100001 characters; the limit is 100000"),
         ('{"file": "a", "script": "Hi."}\n{"file": "a"', "row 2: This is not JSON"),
-        ('{"file": "a", "script": 3}', "row 1: 'script' is int, not a text"),
-        ('{"file": "a", "script": "Hi.", "seed": true}', "row 1: the seed 'True' is no whole number"),
+        ("file,script,seed\na,Hi.,1e3\n", "row 2: the seed '1e3' is no whole number"),
+        ('{"file": "a", "script": 3}', "row 1: 'script' is a number, not a text"),
+        ('{"file": "a", "script": null}', "row 1: 'script' is null, not a text"),
+        ('{"file": "a", "script": "Hi.", "emotion": ["joy"]}', "row 1: 'emotion' is a list, not a text"),
+        ('{"file": "a", "script": "Hi.", "emotion": {"joy": 1}}', "row 1: 'emotion' is an object, not a text"),
+        ('{"file": "a", "script": "Hi.", "emotion": false}', "row 1: 'emotion' is false, not a text"),
+        ('{"file": "a", "script": "Hi.", "seed": true}', "row 1: the seed true is no whole number"),
+        ('{"file": "a", "script": "Hi.", "seed": 1.5}', "row 1: the seed 1.5 is no whole number"),
+        ('{"file": "a", "script": "Hi.", "seed": -1.0}', "row 1: the seed -1.0 is no whole number"),
         ('{"file": "a", "script": "Hi.", "keyframes": []}', "row 1: there is no column 'keyframes'"),
         ('{"file": "a", "script": "Hi.", "file": "b"}', "row 1: The name 'file' is given twice"),
         ('{"file": "a", "script": "\\ud800"}', "half a character"),
