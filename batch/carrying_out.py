@@ -85,7 +85,7 @@ def _is_due(batch: Batch, row: Row, journal: Journal) -> bool:
     entry = journal.entry(row)
     if entry is None or not entry.done:
         return entry is None or entry.due or batch.retry_failed
-    return not all(path.is_file() for path in outputs.paths(batch.folder, row, batch.settings))
+    return not outputs.are_there(batch.folder, row, batch.settings)
 
 
 def _perform(batch: Batch, rows: Sequence[Row], due: Sequence[Row], journal: Journal) -> tuple[End, list[str]]:

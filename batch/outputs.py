@@ -35,6 +35,11 @@ def path(folder: Path, row: Row, kind: Kind) -> Path:
     return folder / f"{row.file}{_SUFFIXES[kind]}"
 
 
+def are_there(folder: Path, row: Row, settings: Settings) -> bool:
+    """Whether a row has its files, with something in them: what is empty was emptied after it was written."""
+    return all(file.is_file() and file.stat().st_size for file in paths(folder, row, settings))
+
+
 def check(folder: Path, rows: Sequence[Row], settings: Settings, sheet: Path) -> None:
     """Raise FacescriptError (`bad_option`) where something that is written would take the place of the sheet, or of
     the file with the faces."""

@@ -106,13 +106,14 @@ def test_every_line_has_its_files_and_nothing_is_done_twice(setting: Setting) ->
 def test_only_what_changed_or_went_is_done_again(setting: Setting) -> None:
     setting.run(FOUR)
     (setting.folder / "act1" / "b.csv").unlink()
+    (setting.folder / "d.jsonl").write_bytes(b"")
     changed = [("act1/a", "Hi."), ("act1/b", "Ho."), ("c", "He!"), ("new", "Hey."), ("d", "Hu.")]
     assert setting.run(changed) == 0
     assert setting.states() == {
         ("act1/a", "done"): 1,
         ("act1/b", "done"): 2,
         ("c", "done"): 2,
-        ("d", "done"): 1,
+        ("d", "done"): 2,
         ("new", "done"): 1,
     }
     [found] = jsonl.read_performances(setting.folder / "c.jsonl")
