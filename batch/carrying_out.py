@@ -91,7 +91,7 @@ def _is_due(batch: Batch, row: Row, journal: Journal) -> bool:
 def _perform(batch: Batch, rows: Sequence[Row], due: Sequence[Row], journal: Journal) -> tuple[End, list[str]]:
     """Perform the rows that are due; how that ended, and the first failures in words."""
     count = min(batch.crew.count, len(due))
-    settings, progress, told = batch.settings, Progress(len(due)), list[str]()
+    settings, progress, told = batch.settings, Progress(len(due), count), list[str]()
     pool = Pool(
         batch.start,
         lambda row: outputs.look(batch.folder, row),
@@ -106,6 +106,7 @@ def _perform(batch: Batch, rows: Sequence[Row], due: Sequence[Row], journal: Jou
         pool.run(due)
         while (found := pool.next()) is not None:
             if isinstance(found, Waiting):
+                progress.wait()
                 if found.seconds >= _LONG:
                     progress.say(
                         f"{_where(found.row)}: {found.error} Tried again in {found.seconds:.0f} s.", sys.stderr

@@ -17,23 +17,37 @@ _RECENT = 200
 
 
 class Progress:
-    """Counts lines of a batch: `total` to do in this run. `inline`: whether it is drawn over itself."""
+    """Counts lines of a batch: `total` to do in this run, on so many `workers`. `inline`: whether it is drawn over
+    itself."""
 
-    def __init__(self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._total, self._clock = total, clock
+    def __init__(
+        self, total: int, workers: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._total, self._workers, self._clock = total, workers, clock
         self._stream = stream or sys.stdout
         self.inline = self._stream.isatty()
-        self._times = deque([clock()], _RECENT)
-        self._drawn = self._times[0]
+        # Seconds from one line to the next, and when the last one was through, where the time since then counts.
+        self._gaps: deque[float] = deque(maxlen=_RECENT)
+        self._last: float | None = None
+        self._drawn = clock()
         self.done = self.failed = 0
 
     def step(self, failed: bool) -> None:
         """One line is through."""
+        now = self._clock()
         self.failed += failed
         self.done += not failed
-        self._times.append(self._clock())
-        if self._times[-1] - self._drawn >= (_BLINK if self.inline else _LOG):
+        if self._last is not None:
+            self._gaps.append(now - self._last)
+        # Before its first line, each worker starts and loads its model.
+        self._last = now if self.done + self.failed >= self._workers else None
+        if now - self._drawn >= (_BLINK if self.inline else _LOG):
+            self._drawn = now
             self._draw()
+
+    def wait(self) -> None:
+        """A line is waited for: the time up to the next one is no part of the rate."""
+        self._last = None
 
     def say(self, text: str, stream: TextIO | None = None) -> None:
         """Print a line above the progress."""
@@ -51,12 +65,13 @@ class Progress:
 
     @property
     def text(self) -> str:
-        """Such as `312 of 1,000 lines, 58.2 a minute, 12 min left, 2 failed`."""
+        """Such as `312 of 1,000 lines, 58.2 a minute, 12 min left, 2 failed`; the rate once it is known."""
         through = self.done + self.failed
         parts = [f"{through:,} of {self._total:,} lines"]
-        spent = self._times[-1] - self._times[0]
-        if spent > 0.0:
-            rate = (len(self._times) - 1) / spent
+        spent = sum(self._gaps)
+        # Workers that started together end their lines together: fewer gaps are of no whole round.
+        if spent > 0.0 and len(self._gaps) >= self._workers:
+            rate = len(self._gaps) / spent
             parts.append(f"{60.0 * rate:,.1f} a minute")
             if through < self._total:
                 parts.append(f"{duration((self._total - through) / rate)} left")
@@ -65,7 +80,6 @@ class Progress:
         return ", ".join(parts)
 
     def _draw(self) -> None:
-        self._drawn = self._times[-1]
         if self.inline:
             width = shutil.get_terminal_size().columns - 1
             self._stream.write(f"\r\x1b[K{self.text[:width]}")

@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 def test_progress_has_the_rate_and_what_is_left() -> None:
     now = 0.0
-    progress = Progress(1200, io.StringIO(), lambda: now)
+    progress = Progress(1200, 1, io.StringIO(), lambda: now)
     assert progress.text == "0 of 1,200 lines"
     for failed in (False, True, False, False):
         now += 2.0
@@ -32,10 +32,41 @@ def test_progress_has_the_rate_and_what_is_left() -> None:
     assert progress.text == "4 of 1,200 lines, 30.0 a minute, 40 min left, 1 failed"
 
 
+def test_the_rate_begins_when_every_worker_has_had_a_line() -> None:
+    now = 15.0
+    progress = Progress(124, 4, io.StringIO(), lambda: now)
+    # Four workers load for 15 s, and then take 2 s for each line, all at the same times.
+    said = []
+    for _ in range(3):
+        now += 2.0
+        for _ in range(4):
+            progress.step(False)
+        said.append(progress.text)
+    assert said == [
+        "4 of 124 lines",
+        "8 of 124 lines, 120.0 a minute, 58 s left",
+        "12 of 124 lines, 120.0 a minute, 56 s left",
+    ]
+
+
+def test_what_is_waited_for_is_no_part_of_the_rate() -> None:
+    now = 0.0
+    progress = Progress(1000, 2, io.StringIO(), lambda: now)
+    for _ in range(300):
+        now += 0.5
+        progress.step(False)
+    assert progress.text == "300 of 1,000 lines, 120.0 a minute, 6 min left"
+    for seconds in (1.0, 5.0, 300.0):
+        progress.wait()
+        now += seconds
+    progress.step(False)
+    assert progress.text == "301 of 1,000 lines, 120.0 a minute, 6 min left"
+
+
 def test_a_log_gets_a_line_now_and_then_and_a_terminal_one_line() -> None:
     for stream, lines in ((io.StringIO(), 5), (Terminal(), 1)):
         now = 0.0
-        progress = Progress(60, stream, lambda: now)  # noqa: B023
+        progress = Progress(60, 1, stream, lambda: now)  # noqa: B023
         for _ in range(60):
             now += 1.0
             progress.step(False)
