@@ -53,6 +53,13 @@ class LocalBackend(PromptedModel):
         with self._local.without_adapter():
             yield from self._writer.write(scene, [prompts.planner_moment(ask.words) for ask in asks], seed, check)
 
+    def sequence(self, brief: Brief, descriptions: Sequence[str]) -> int:
+        """All of them for a model that was trained on KeyframeFace's request, if it can read so much."""
+        whole = PoseAsk(descriptions, len(descriptions) - 1, ()).messages(brief)
+        if self._trained and self._decoder.has_room(whole):
+            return len(descriptions)
+        return super().sequence(brief, descriptions)
+
     def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
         """The values of the answers' channels, several keyframes side by side."""
         reach = None if self._trained else _ANGLE_REACH

@@ -66,6 +66,10 @@ class PromptedModel(ABC):
     def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
         """Yield the pose of each ask, in order."""
 
+    def sequence(self, brief: Brief, descriptions: Sequence[str]) -> int:
+        """How many descriptions one request holds at most."""
+        return _SEQUENCE
+
     def begin(self) -> None:  # noqa: B027
         """Told before each request, so that what follows does not depend on what came before; nothing by default."""
 
@@ -94,11 +98,11 @@ class PromptedModel(ABC):
     def pose_at(self, brief: Brief, descriptions: Sequence[str], at: Sequence[int], check: Check) -> Iterator[Pose]:
         """As `pose`, only those: reading the sequence is little beside writing one pose."""
         self.begin()
-        asks = []
+        asks, size = [], self.sequence(brief, descriptions)
         for index in at:
-            first = index - index % _SEQUENCE
+            first = index - index % size
             near = self.examples.keyframes_like(descriptions[index], _POSES)
-            asks.append(PoseAsk(descriptions[first : first + _SEQUENCE], index - first, near))
+            asks.append(PoseAsk(descriptions[first : first + size], index - first, near))
         yield from self.answers(brief, asks, check)
 
     def others(self, brief: Brief, asks: Sequence[Ask], number: int, wanted: Takes, check: Check) -> list[str]:

@@ -106,6 +106,10 @@ class SkeletonDecoder:
         """Drop the cache: what follows does not depend on what came before, to the last bit."""
         self._prefix.rewind(0)
 
+    def has_room(self, messages: prompts.Messages) -> bool:
+        """Whether the model can read a conversation and answer it."""
+        return len(self._local.chat_tokens(messages)) + self._answer <= self._local.context
+
     def answers_at_once(self, request: Request) -> bool:
         """Whether the model, left to itself, begins its answer without an empty block of thoughts before it.
 

@@ -22,6 +22,7 @@ from facescript.inference.examples import Examples
 from facescript.inference.worker.asks import Ask
 from facescript.inference.worker.local_backend import LocalBackend
 from facescript.inference.worker.local_model import LocalModel, load
+from facescript.inference.worker.prompted import PoseAsk
 from facescript.inference.worker.skeleton import Request, SkeletonDecoder
 from facescript.performance import CHANNELS, NEUTRAL, Brief, FacescriptError, Pose, keyframeface
 from facescript.performance.channels import HIGH, LOW
@@ -365,6 +366,23 @@ def test_a_base_and_a_lora_from_folders_perform_as_keyframeface_asks(tmp_path: P
         assert torch.equal(adapted.model(ids).logits, plain.model(ids).logits)
     with torch.inference_mode():
         assert not torch.equal(adapted.model(ids).logits, plain.model(ids).logits)
+
+
+@pytest.mark.parametrize(
+    ("trained", "context", "asked"),
+    [(True, 4096, (30, 29)), (True, 800, (6, 5)), (False, 4096, (6, 5))],
+    ids=["KeyframeFace's adapter", "which reads less", "another model"],
+)
+def test_keyframeface_is_asked_with_the_whole_of_a_long_sequence(
+    monkeypatch: pytest.MonkeyPatch, trained: bool, context: int, asked: tuple[int, int]
+) -> None:
+    local = families.toy("llama", "whole numbers")
+    backend = LocalBackend(local, Examples([]), trained=trained)
+    monkeypatch.setattr(local.model.config, "max_position_embeddings", context)
+    asks: list[PoseAsk] = []
+    monkeypatch.setattr(backend, "answers", lambda brief, found, check: iter(asks.extend(found) or ()))
+    list(backend.pose_at(Brief("Hi."), ["Brows rise."] * 30, [29], lambda: None))
+    assert [(len(ask.descriptions), ask.place) for ask in asks] == [asked]
 
 
 @pytest.mark.parametrize(("family", "numbers"), [("qwen3", "digit by digit"), ("gemma", "begun with a mark")])
