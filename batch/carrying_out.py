@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..inference.client import WorkerClient
-from . import outputs
+from . import afterwards, outputs
 from .crew import Crew
 from .flamenco import Farm
 from .journal import NAME, Journal, begin_anew, locked
-from .parts import Blender, Work, due_actions, is_due, parts
+from .parts import Blender, Work
 from .pool import Pool, Waiting
 from .progress import Progress
 from .settings import Settings
@@ -27,8 +27,6 @@ from .sheet import Row, read
 _TOLD = 20
 # A pause that is worth a line, in seconds.
 _LONG = 10.0
-# Parts that one Blender writes, after which a new one is started.
-_PARTS_A_BLENDER = 20
 
 End = Literal["through", "stopped", "hopeless"]
 
@@ -67,8 +65,10 @@ def carry_out(batch: Batch) -> int:
         due = [row for row in rows if _is_due(batch, row, journal)]
         end, told = _perform(batch, rows, due, journal)
         if end == "through":
-            _write_actions(batch, rows, journal)
-            _send_previews(batch, rows, journal)
+            if "actions" in batch.settings.kinds:
+                afterwards.write_actions(rows, journal, batch.folder, batch.settings, batch.blender)
+            if batch.farm:
+                afterwards.send_previews(rows, journal, batch.folder, batch.settings, batch.farm)
         return _summed_up(batch, rows, journal, end, told)
 
 
@@ -167,30 +167,6 @@ def _stopping(pool: Pool, progress: Progress) -> Iterator[list[int]]:
         for number, handler in zip(signals, before, strict=True):
             # None: a handler that Python did not set.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def _write_actions(batch: Batch, rows: Sequence[Row], journal: Journal) -> None:
-    if "actions" not in batch.settings.kinds:
-        return
-    due = due_actions(rows, journal, batch.folder)
-    done = 0
-    for start in range(0, len(due), _PARTS_A_BLENDER):
-        some = due[start : start + _PARTS_A_BLENDER]
-        digests = {part.name: part.digest for part, _ in some}
-        for name in batch.blender(Work.of(batch.settings, parts=some)):
-            journal.say(name, of=digests[name])
-            done += 1
-            print(f"Actions: {name}.blend, {done} of {len(due)}", flush=True)
-
-
-def _send_previews(batch: Batch, rows: Sequence[Row], journal: Journal) -> None:
-    if batch.farm is None:
-        return
-    for part in parts("previews", rows, journal, batch.folder):
-        if is_due(part, journal):
-            job = batch.farm.submit(part, batch.folder, batch.settings)
-            journal.say(part.name, of=part.digest, job=job)
-            print(f"Previews: {part.name} is job {job}", flush=True)
 
 
 def _summed_up(batch: Batch, rows: Sequence[Row], journal: Journal, end: End, told: Sequence[str]) -> int:

@@ -99,7 +99,7 @@ def submitted_job(part: Part, folder: Path, settings: Settings, etag: str) -> di
             "face": settings.face,
             "style": settings.style,
         },
-        "metadata": {"project": folder.name, "facescript.part": part.digest},
+        "metadata": {"project": folder.name, "facescript.part": part.name},
     }
 
 

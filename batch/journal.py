@@ -29,8 +29,8 @@ from .sheet import Row
 
 NAME, LOCK = "batch.jsonl", "batch.lock"
 FORM = 1
-# A line has an error's words, at most.
-_MAX_LINE = 1 << 16
+# A line has an error's words, or the names of a part's lines with their digests, at most.
+_MAX_LINE = 1 << 18
 # Runs of the command in which a row is tried again that failed for a reason that passes.
 MAX_RUNS = 3
 # What a lock that somebody else holds is refused with, by POSIX and by Windows.
@@ -80,9 +80,10 @@ class Journal:
         found = self._rows.get(row.file)
         return found if found and found.digest == row.digest else None
 
-    def part(self, name: str) -> Mapping[str, Any]:
-        """The last line on a part or a job of that name, or {}."""
-        return self._parts.get(name, {})
+    def parts(self, kind: str) -> dict[int, Mapping[str, str]]:
+        """By the number in its name, what was said last of the `lines` of each part of a kind: digests by files."""
+        found = [(name.rpartition("_"), said.get("lines", {})) for name, said in self._parts.items()]
+        return {int(number): lines for (of, _, number), lines in found if of == kind and number.isdecimal()}
 
     def done(self, row: Row, label: str, keyframes: int, seconds: float) -> None:
         """Say that a row's files are there. Raises FacescriptError (`no_file`)."""
@@ -139,6 +140,9 @@ class Journal:
         if number == 1:
             self._check(entry, settings)
         elif isinstance(name := entry.get("part"), str):
+            lines = entry.get("lines", {})
+            if not (isinstance(lines, dict) and all(isinstance(digest, str) for digest in lines.values())):
+                raise _damaged(self._path, number)
             self._parts[name] = entry
         else:
             file, digest, state = entry.get("file"), entry.get("row"), entry.get("state")

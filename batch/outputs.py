@@ -15,7 +15,7 @@ from ..performance import FacescriptError, Performance, jsonl, live_link
 from ..performance.saving import saved
 from ..rig_mapping import curves, styles
 from .journal import LOCK, NAME
-from .parts import blends, partial_blend
+from .parts import blends
 from .settings import Kind, Settings
 from .sheet import Row
 
@@ -60,9 +60,8 @@ def _written(folder: Path, rows: Sequence[Row], settings: Settings) -> Iterator[
     for row in rows:
         for found in paths(folder, row, settings):
             yield found, f"Row {row.number}, {row.file}: its file"
-    for blend in blends(len(rows), folder) if "actions" in settings.kinds else ():
+    for blend in blends(folder) if "actions" in settings.kinds else ():
         yield blend, f"The actions {blend.name}"
-        yield partial_blend(blend), f"The actions {blend.name}, while they are written,"
 
 
 def _identity(path: Path | str) -> tuple[int, int] | None:

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts in which a batch's lines go into .blend files and to a render farm: always as many lines, so that a part
+"""The parts in which a batch's lines go into .blend files and to a render farm: at most so many lines, so that a part
 costs the same in a sheet of any length.
 
-A part is made of lines that are done, from their files of JSON lines. It is due again when other lines are in it, or
-when one of them was performed again.
+A part is made of lines that are done, from their files of JSON lines. The journal says which lines a part has, each
+with a digest of what decides how it looks. By that, a line stays in its .blend wherever its row is moved to in the
+sheet, a .blend is due again when its lines are others or look otherwise, and the farm gets only the lines that do.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,32 +23,41 @@ from .journal import Journal
 from .settings import Settings
 from .sheet import Row
 
-# Lines of a part.
+# Lines of a part, at most.
 SIZE = 100
+ACTIONS, PREVIEWS = "actions", "previews"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a part: the file of its performance, its name, and whose it is ("" where the sheet does not say)."""
+    """A line of a part: the file of its performance, its name, whose it is ("" where the sheet does not say), and a
+    digest of its row, its performance and the faces."""
 
     path: str
     name: str
     character: str
+    digest: str = ""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some lines of a batch, with a digest of their rows and performances; `name` is what the journal calls it by."""
+    """Some lines of a batch; `name` is what the journal calls it by. `kept` are lines that are not done now and keep
+    their places in it."""
 
     name: str
     lines: tuple[Line, ...]
-    digest: str
+    kept: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What the journal says of it: each line's digest, "" for one that is not done."""
+        return dict.fromkeys(self.kept, "") | {line.name: line.digest for line in self.lines}
 
 
 @dataclass(frozen=True)
 class Work:
     """What a Blender is asked for: that there is a face for each of the `characters`, and the `parts`, each with the
-    path of its .blend. The other fields are those of `Settings`."""
+    path of the .blend that is made of it. The other fields are those of `Settings`."""
 
     blend: str
     face: str
@@ -76,7 +88,7 @@ class Work:
         try:
             rows: object = entry["parts"]
             parts = tuple(
-                (Part(row["name"], tuple(Line(*line) for line in row["lines"]), ""), row["blend"])
+                (Part(row["name"], tuple(Line(*line) for line in row["lines"])), row["blend"])
                 for row in rows  # type: ignore[attr-defined]
             )
             blend, face, style = (str(entry[name]) for name in ("blend", "face", "style"))
@@ -86,51 +98,113 @@ class Work:
             raise FacescriptError("bad_json", "This is not the work of a batch.") from error
 
 
-# Does the work, and yields the name of each part whose .blend is there. Raises FacescriptError.
+# Does the work, and yields the name of each part whose .blend is made. Raises FacescriptError.
 Blender = Callable[[Work], Iterator[str]]
 
 
-def parts(kind: str, rows: Sequence[Row], journal: Journal, folder: Path) -> Iterator[Part]:
-    """The parts of a sheet in which a line is done; `kind` begins their names.
+def due_actions(rows: Sequence[Row], journal: Journal, folder: Path, faces: str) -> list[Part]:
+    """The parts of actions whose .blend is not there, or not as it would be now; `faces` is what `faces_digest` says.
 
     Raises FacescriptError (`no_file`) if the file of a line cannot be read.
     """
-    for start in range(0, len(rows), SIZE):
-        done = [row for row in rows[start : start + SIZE] if (entry := journal.entry(row)) and entry.done]
-        if done:
-            files = [folder / f"{row.file}.jsonl" for row in done]
-            lines = tuple(Line(str(path), row.file, row.character) for row, path in zip(done, files, strict=True))
-            said = [[row.file, row.digest, _sha256(path)] for row, path in zip(done, files, strict=True)]
-            yield Part(_name(kind, start), lines, hashlib.sha256(json.dumps(said).encode()).hexdigest())
+    told, lines = journal.parts(ACTIONS), _lines(rows, journal, folder, faces)
+    found = {number: _part(number, some, lines) for number, some in _placed(rows, journal).items()}
+    return [
+        part
+        for number, part in sorted(found.items())
+        if part.lines and (part.said != told.get(number) or not blend_of(folder, part.name).is_file())
+    ]
 
 
-def blends(count: int, folder: Path) -> list[Path]:
-    """The .blend files that the actions of so many lines may be written to."""
-    return [folder / f"{_name('actions', start)}.blend" for start in range(0, count, SIZE)]
+def empty_actions(rows: Sequence[Row], journal: Journal) -> list[str]:
+    """The names of the parts of actions that had lines, of which none is in the sheet any more."""
+    placed = _placed(rows, journal)
+    return [
+        _name(ACTIONS, number) for number, lines in journal.parts(ACTIONS).items() if lines and number not in placed
+    ]
 
 
-def partial_blend(path: Path) -> Path:
-    """Where a .blend is written before it is whole."""
-    return path.with_name(f"{path.stem}.partial.blend")
+def due_previews(rows: Sequence[Row], journal: Journal, folder: Path, faces: str) -> list[Part]:
+    """The lines that were not handed over as they are now, in parts of their own. Raises as `due_actions` does."""
+    told = journal.parts(PREVIEWS)
+    sent = {file: digest for lines in told.values() for file, digest in lines.items()}
+    due = [line for line in _lines(rows, journal, folder, faces).values() if sent.get(line.name) != line.digest]
+    starts = range(0, len(due), SIZE)
+    return [
+        Part(_name(PREVIEWS, number), tuple(due[start : start + SIZE]))
+        for number, start in enumerate(starts, max(told, default=0) + 1)
+    ]
 
 
-def _name(kind: str, start: int) -> str:
-    """What the part is called that begins with a line."""
-    return f"{kind}_{start // SIZE + 1:04}"
+def faces_digest(settings: Settings) -> str:
+    """A digest of the file with the faces, "" for the demo face. Raises FacescriptError (`no_file`)."""
+    return _sha256(Path(settings.blend)) if settings.blend else ""
+
+
+def blend_of(folder: Path, name: str) -> Path:
+    """Where the actions of a part go."""
+    return folder / f"{name}.blend"
+
+
+def partial_blend(folder: Path, name: str, run: str) -> Path:
+    """Where a run of a batch has the actions of a part written: a Blender that outlives its run meets no other's."""
+    return folder / f"{name}.{run}.partial.blend"
+
+
+def blends(folder: Path) -> list[Path]:
+    """All files of a folder that are named as actions are, partial ones among them."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return [folder / name for name in names if re.match(rf"{ACTIONS}_\d+\..*blend", name, re.IGNORECASE)]
+
+
+def partial_blends(folder: Path) -> list[Path]:
+    """What runs that were killed have left of actions."""
+    return [path for path in blends(folder) if ".partial." in path.name]
+
+
+def _placed(rows: Sequence[Row], journal: Journal) -> dict[int, list[Row]]:
+    """The rows of each part of actions, by its number: a row stays where the journal has it, and new ones fill the
+    last part, then further ones."""
+    known = {file: number for number, lines in journal.parts(ACTIONS).items() for file in lines}
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        if row.file in known:
+            found.setdefault(known[row.file], []).append(row)
+    last = max(found, default=1)
+    for row in rows:
+        if row.file not in known:
+            if len(found.get(last, ())) >= SIZE:
+                last += 1
+            found.setdefault(last, []).append(row)
+    return found
+
+
+def _part(number: int, rows: Sequence[Row], lines: Mapping[str, Line]) -> Part:
+    done = tuple(lines[row.file] for row in rows if row.file in lines)
+    return Part(_name(ACTIONS, number), done, tuple(row.file for row in rows if row.file not in lines))
+
+
+def _lines(rows: Sequence[Row], journal: Journal, folder: Path, faces: str) -> dict[str, Line]:
+    """The lines that are done, by their names and in the sheet's order."""
+    done = [row for row in rows if (entry := journal.entry(row)) and entry.done]
+    return {row.file: _line(row, folder / f"{row.file}.jsonl", faces) for row in done}
+
+
+def _line(row: Row, path: Path, faces: str) -> Line:
+    # A row that is performed again may come out otherwise: from a server, or on another machine.
+    looks = json.dumps([row.digest, _sha256(path), faces])
+    return Line(str(path), row.file, row.character, hashlib.sha256(looks.encode()).hexdigest())
+
+
+def _name(kind: str, number: int) -> str:
+    """What the journal calls a part by."""
+    return f"{kind}_{number:04}"
 
 
 def _sha256(path: Path) -> str:
-    # A row that is performed again may come out otherwise: from a server, or on another machine.
+    digest = hashlib.sha256()
     with open_regular(path) as stream:
-        return hashlib.sha256(stream.read()).hexdigest()
-
-
-def due_actions(rows: Sequence[Row], journal: Journal, folder: Path) -> list[tuple[Part, Path]]:
-    """The parts of actions that are not there, or not as they would be now, with their .blend files."""
-    found = [(part, folder / f"{part.name}.blend") for part in parts("actions", rows, journal, folder)]
-    return [(part, path) for part, path in found if is_due(part, journal) or not path.is_file()]
-
-
-def is_due(part: Part, journal: Journal) -> bool:
-    """Whether a part was never dealt with, or with other lines or performances in it."""
-    return journal.part(part.name).get("of") != part.digest
+        # A file with faces may be larger than the memory.
+        while some := stream.read(1 << 20):
+            digest.update(some)
+    return digest.hexdigest()

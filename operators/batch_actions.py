@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 
-from ..batch.parts import Part, Work, partial_blend
+from ..batch.parts import Part, Work
 from ..performance import FacescriptError, Performance, jsonl
 from ..rig_mapping import blender_api, timeline
 from ..rig_mapping.targets import Target
@@ -106,13 +106,9 @@ def _write(work: Work, part: Part, path: Path) -> None:
             _keep_actions(_face(stage, work, line.character), performance, work.style, line.name)
         except FacescriptError as error:
             raise FacescriptError(error.code, f"{line.name}: {error.message}", error.hint) from error
-    partial = partial_blend(path)
     try:
-        # Blender would keep an older one beside it.
-        partial.unlink(missing_ok=True)
-        bpy.ops.wm.save_as_mainfile(filepath=str(partial), copy=True, compress=True)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
+        bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
+    except RuntimeError as error:
         raise FacescriptError("no_file", f"Cannot write {path}.", "Make room, or name another folder.") from error
 
 

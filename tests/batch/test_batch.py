@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from facescript.batch import outputs, pool
+from facescript.batch import outputs, parts, pool
 from facescript.batch.carrying_out import Batch, carry_out
 from facescript.batch.crew import Crew
 from facescript.batch.journal import NAME
@@ -258,19 +258,15 @@ def test_a_sheet_that_a_link_leads_to_is_not_written_over_either(setting: Settin
         setting.run(FOUR)
 
 
-@pytest.mark.parametrize("name", ["actions_0001.blend", "actions_0002.blend", "actions_0002.partial.blend"])
+@pytest.mark.parametrize("name", ["actions_0001.blend", "actions_0007.blend", "ACTIONS_0001.partial.blend"])
 def test_a_batch_does_not_write_over_the_faces_that_it_is_given(setting: Setting, name: str) -> None:
     setting.folder.mkdir()
     blend = setting.folder / name
     blend.write_text("faces")
-    rows = [(f"line{i:03}", "Hi.") for i in range(101)]
     faces = replace(setting.batch.settings, write=("actions",), blend=str(blend))
     with pytest.raises(FacescriptError, match=f"would take the place of the faces of {blend}"):
-        setting.run(rows, settings=faces)
+        setting.run(FOUR, settings=faces)
     assert os.listdir(setting.folder) == [name]
-    # Of 100 lines there is one part.
-    if name != "actions_0001.blend":
-        assert setting.run(rows[:1], settings=faces) == 0
 
 
 def test_a_server_that_is_loading_is_waited_for_as_one_that_is_away(
@@ -385,10 +381,8 @@ def test_actions_are_written_in_parts_when_their_lines_change(setting: Setting) 
     rows[7] = ("line007", "REFUSED")
     assert setting.run(rows, settings=actions) == 1
     [work] = setting.works
-    assert [(part.name, len(part.lines), Path(path).name) for part, path in work.parts] == [
-        ("actions_0001", 99, "actions_0001.blend"),
-        ("actions_0002", 1, "actions_0002.blend"),
-    ]
+    assert [(part.name, len(part.lines)) for part, _ in work.parts] == [("actions_0001", 99), ("actions_0002", 1)]
+    assert blends(setting) == ["actions_0001.blend", "actions_0002.blend"]
     assert Path(work.parts[1][0].lines[0].path) == setting.folder / "line100.jsonl"
     assert not list(setting.folder.glob("*.csv"))
     assert Work.from_dict(json.loads(json.dumps(work.to_dict()))).to_dict() == work.to_dict()
@@ -402,18 +396,101 @@ def test_actions_are_written_in_parts_when_their_lines_change(setting: Setting) 
     assert [part.name for part, _ in setting.works[2].parts] == ["actions_0002"]
 
 
+def blends(setting: Setting) -> list[str]:
+    """The files of actions in the folder, partial ones among them."""
+    return sorted(path.name for path in setting.folder.glob("actions*"))
+
+
+def lines_of(parts: Sequence[Part]) -> dict[str, list[str]]:
+    """The names of the lines of each part."""
+    return {part.name: [line.name for line in part.lines] for part in parts}
+
+
+def test_a_line_stays_in_its_blend_and_only_what_changed_is_written_and_handed_over(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "SIZE", 2)
+    actions, farm = replace(setting.batch.settings, write=("actions",)), FakeFarm()
+
+    def run(*files: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """The lines that a run has Blender write, and those that it hands to the farm."""
+        setting.works.clear()
+        farm.parts.clear()
+        assert setting.run([(file, f"Hi {file}.") for file in files], settings=actions, farm=farm) == 0
+        return lines_of([part for work in setting.works for part, _ in work.parts]), lines_of(farm.parts)
+
+    assert run("a", "b", "c", "d", "e") == (
+        {"actions_0001": ["a", "b"], "actions_0002": ["c", "d"], "actions_0003": ["e"]},
+        {"previews_0001": ["a", "b"], "previews_0002": ["c", "d"], "previews_0003": ["e"]},
+    )
+    # Moved.
+    assert run("e", "d", "c", "b", "a") == ({}, {})
+    # Put in, which fills the last part and begins another.
+    assert run("f", "a", "b", "g", "c", "d", "e") == (
+        {"actions_0003": ["e", "f"], "actions_0004": ["g"]},
+        {"previews_0004": ["f", "g"]},
+    )
+    # Taken out: of one part, and of another the whole.
+    assert run("f", "b", "g", "e") == ({"actions_0001": ["b"]}, {})
+    assert blends(setting) == ["actions_0001.blend", "actions_0003.blend", "actions_0004.blend"]
+    assert run("f", "b", "g", "e") == ({}, {})
+    # Put in again, which has been rendered.
+    assert run("a", "b", "e", "f", "g") == ({"actions_0004": ["g", "a"]}, {})
+
+
+def test_a_line_that_fails_for_a_while_keeps_its_place(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "SIZE", 2)
+    actions = replace(setting.batch.settings, write=("actions",))
+    for script, status in (("Hi.", 0), ("REFUSED", 1), ("Hey.", 0)):
+        assert setting.run([("a", script), ("b", "Ho."), ("c", "He.")], settings=actions) == status
+    assert [lines_of([part for part, _ in work.parts]) for work in setting.works] == [
+        {"actions_0001": ["a", "b"], "actions_0002": ["c"]},
+        {"actions_0001": ["b"]},
+        {"actions_0001": ["a", "b"]},
+    ]
+
+
+def test_actions_and_previews_follow_the_file_with_the_faces(setting: Setting, tmp_path: Path) -> None:
+    faces, farm = tmp_path / "faces.blend", FakeFarm()
+    settings = replace(setting.batch.settings, write=("actions",), blend=str(faces))
+
+    def run(content: str) -> tuple[int, int]:
+        """The parts that were written so far, and the jobs."""
+        faces.write_text(content)
+        assert setting.run(FOUR, settings=settings, farm=farm) == 0
+        return sum(len(work.parts) for work in setting.works), len(farm.parts)
+
+    assert run("Anna and Bob") == (1, 1)
+    # Saved again, as it was.
+    assert run("Anna and Bob") == (1, 1)
+    assert run("Anna and Rob") == (2, 2)
+
+
+def test_what_a_killed_blender_left_is_removed_and_met_by_no_other(setting: Setting) -> None:
+    actions = replace(setting.batch.settings, write=("actions",))
+    setting.folder.mkdir()
+    for left in ("actions_0001.0a1b2c3d.partial.blend", "actions_0001.0a1b2c3d.partial.blend@"):
+        (setting.folder / left).write_text("half")
+    assert setting.run(FOUR, settings=actions) == 0
+    (setting.folder / "actions_0001.blend").unlink()
+    assert setting.run(FOUR, settings=actions) == 0
+    [first], [again] = ([Path(path).name for _, path in work.parts] for work in setting.works)
+    assert first != again
+    assert blends(setting) == ["actions_0001.blend"]
+
+
 class FakeFarm:
     """Takes jobs."""
 
     def __init__(self) -> None:
-        self.jobs: list[str] = []
+        self.parts: list[Part] = []
 
     def check(self) -> str:
         return "e7a6"
 
     def submit(self, part: Part, *_: object) -> str:
-        self.jobs.append(part.name)
-        return str(len(self.jobs))
+        self.parts.append(part)
+        return str(len(self.parts))
 
 
 def test_actions_and_previews_follow_a_line_that_comes_out_otherwise(
@@ -427,7 +504,7 @@ def test_actions_and_previews_follow_a_line_that_comes_out_otherwise(
 
     def run() -> tuple[int, int]:
         assert setting.run(FOUR, settings=actions, farm=farm) == 0
-        return len(setting.works), len(farm.jobs)
+        return len(setting.works), len(farm.parts)
 
     assert run() == (1, 1)
     (setting.folder / "c.jsonl").unlink()

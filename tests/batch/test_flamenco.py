@@ -19,9 +19,7 @@ from facescript.performance import FacescriptError
 from model_servers import Handler, serving
 
 RECIPE = ROOT / "recipes" / "flamenco" / "facescript-previews.js"
-PART = Part(
-    "previews_0001", tuple(Line(f"/x/act1/line_{i}.jsonl", f"act1/line_{i}", "Anna") for i in range(25)), "ab12"
-)
+PART = Part("previews_0001", tuple(Line(f"/x/act1/line_{i}.jsonl", f"act1/line_{i}", "Anna") for i in range(25)))
 FOLDER = Path("/mnt/shared/night")
 
 # `SubmittedJob` of flamenco-openapi.yaml 3: each field's type, and whether it is required.

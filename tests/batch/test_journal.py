@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
     with Journal(path, SETTINGS) as journal:
         journal.done(ONE, "a model", 3, 0.25)
         journal.failed(TWO, REFUSED, False)
-        journal.say("actions_0001", of="abc")
+        journal.say("actions_0001", lines={"one": "abc", "two": ""})
     return path
 
 
@@ -44,8 +44,8 @@ def test_what_was_said_is_known_when_it_is_opened_again(path: Path) -> None:
         assert two and (two.done, two.due, two.runs) == (False, False, 1)
         assert journal.entry(replace(ONE, script="Hi!")) is None
         assert journal.entry(replace(ONE, number=9)) == one
-        assert journal.part("actions_0001")["of"] == "abc"
-        assert journal.part("actions_0002") == {}
+        assert journal.parts("actions") == {1: {"one": "abc", "two": ""}}
+        assert journal.parts("previews") == {}
         # The file holds the other words then.
         journal.done(replace(ONE, script="Hi!"), "a model", 3, 0.25)
         assert journal.entry(ONE) is None
@@ -69,8 +69,8 @@ def test_a_last_line_that_was_cut_off_anywhere_is_taken_away(path: Path) -> None
             path.write_bytes(whole[:end] + tail)
             with Journal(path, SETTINGS) as journal:
                 assert journal.entry(TWO)
-                assert journal.part("actions_0001") == {}
-                journal.say("actions_0001", of="abc")
+                assert journal.parts("actions") == {}
+                journal.say("actions_0001", lines={"one": "abc", "two": ""})
             assert path.read_bytes() == whole
 
 
