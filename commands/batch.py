@@ -60,7 +60,7 @@ def apart(work: Work) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="facescript-batch-") as folder:
         path, log = Path(folder) / "work.json", Path(folder) / "log.txt"
         path.write_text(json.dumps(work.to_dict()), encoding="utf-8")
-        command = [str(PYTHON), "-m", "facescript.commands.batch_in_blender", str(path)]
+        command = [str(PYTHON), "-m", "facescript.commands.batch_in_blender", str(path), str(os.getpid())]
         error: list[str] = []
         with log.open("w") as errors, _started(command, errors) as process:
             assert process.stdout

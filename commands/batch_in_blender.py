@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ..inference.setup.watched import end_with
 from ..performance import FacescriptError
 from ..performance.parsing import read_object
 from .batch import ERROR, PART
@@ -18,7 +19,10 @@ from .installed import PACKAGE, install
 
 
 def main(arguments: list[str]) -> int:
-    """Do the work of a file; 0, or 1 if it could not be done."""
+    """Do the work of a file for the process of that number, and end with it; 0, or 1 if it could not be done."""
+    path, parent = arguments
+    # A batch that is killed takes no session but its own with it.
+    end_with(int(parent))
     # Blender itself talks on standard output.
     sys.stdout.flush()
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -26,7 +30,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="facescript-blender-", ignore_cleanup_errors=True) as folder:
         install(built(Path(folder) / "dist"), Path(folder) / "user", None)
         writer = importlib.import_module(f"{PACKAGE}.operators.batch_actions")
-        work = writer.Work.from_dict(read_object(Path(arguments[0])))
+        work = writer.Work.from_dict(read_object(Path(path)))
         try:
             for name in writer.carry_out(work):
                 print(f"{PART}{name}", file=said, flush=True)

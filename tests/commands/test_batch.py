@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,54 @@ def test_the_blender_that_writes_actions_is_not_told_the_server_s_key(
     monkeypatch.setenv("FACESCRIPT_SERVER_KEY", "sk-very-secret")
     monkeypatch.setenv("OTHER", "kept")
     assert list(batch.apart(Work("", "", "natural", 24.0))) == [",kept"]
+
+
+# A Blender that is still at its beginning, and the batch that has started it.
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from facescript.commands import batch_in_blender
+def built(folder):
+    Path(__file__).with_name("number.partial").write_text(str(os.getpid()))
+    Path(__file__).with_name("number.partial").rename(Path(__file__).with_name("number"))
+    time.sleep(60)
+batch_in_blender.built = built
+batch_in_blender.main(sys.argv[3:])
+"""
+PARENT = """
+import sys
+from pathlib import Path
+from facescript.batch.parts import Work
+from facescript.commands import batch
+batch.PYTHON = Path(sys.argv[1])
+list(batch.apart(Work("", "", "natural", 24.0)))
+"""
+
+
+def is_running(number: str) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes in /proc")
+def test_the_blender_that_writes_actions_ends_with_a_batch_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(CHILD)
+    blender, number = tmp_path / "blender.sh", tmp_path / "number"
+    blender.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path}/child.py" "$@"\n')
+    blender.chmod(0o755)
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(blender)]) as parent:
+        end = time.monotonic() + 30.0
+        while not number.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        child = number.read_text()
+        assert is_running(child)
+        parent.kill()
+    end = time.monotonic() + 10.0
+    while is_running(child) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_running(child)
 
 
 @pytest.mark.parametrize(
