@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from .add_face import create_face
 
 # On each action, whatever it is called by then: the line that it is of.
 LINE = "facescript_line"
+# Datablocks of a face, each with what moves it.
+Places = Sequence[tuple[Any, blender_api.Place]]
 # Bytes of a name in Blender before 5.0.
 _MAX_NAME = 63
 
@@ -99,13 +102,14 @@ def _hint(stage: dict[str, Target]) -> str:
 
 
 def _write(work: Work, part: Part, path: Path) -> None:
-    stage = _stage(work)
+    stage, first = _stage(work), dict[str, Places]()
     for line in part.lines:
         try:
-            performance = _performance(Path(line.path))
-            _keep_actions(_face(stage, work, line.character), performance, work.style, line.name)
+            face, performance = _face(stage, work, line.character), _performance(Path(line.path))
+            first.setdefault(face.name, _keep_actions(face, performance, work.style, line.name))
         except FacescriptError as error:
             raise FacescriptError(error.code, f"{line.name}: {error.message}", error.hint) from error
+    _show(first.values())
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
     except RuntimeError as error:
@@ -119,20 +123,38 @@ def _performance(path: Path) -> Performance:
     return found
 
 
-def _keep_actions(target: Target, performance: Performance, style: str, name: str) -> None:
-    """Write a performance, keep its actions under a line's name, and leave the face as it was."""
+def _keep_actions(target: Target, performance: Performance, style: str, name: str) -> Places:
+    """Write a performance, keep its actions under a line's name, and leave the face as it was; what of them moves
+    which datablock."""
     report = timeline.write(target, performance, style=style)
-    kept: dict[Any, Any] = {}
+    copies: dict[Any, tuple[Any, Any]] = {}
+    places: list[tuple[Any, blender_api.Place]] = []
     for block in datablocks(target):
         place = blender_api.find_place(block)
-        if place is not None and place.action.name in report.actions and place.action not in kept:
-            kept[place.action] = (block, place.action.copy())
+        if place is not None and place.action.name in report.actions:
+            if place.action not in copies:
+                copies[place.action] = (block, place.action.copy())
+            places.append((block, blender_api.in_copy(place, copies[place.action][1])))
     # The names are free then.
     timeline.clear(target)
-    for number, (block, action) in enumerate(kept.values()):
+    for number, (block, action) in enumerate(copies.values()):
         action.name = _name(name, f" ({block.name})" if number else "")
         action.use_fake_user = True
         action[LINE] = name
+    return places
+
+
+def _show(first: Iterable[Places]) -> None:
+    """Have each face play its first line, from the first frame of a scene that is as long as the longest line."""
+    for block, place in itertools.chain.from_iterable(first):
+        blender_api.use_place(block, place)
+    actions: Any = bpy.data.actions
+    ranges = [action.frame_range for action in actions if LINE in action]
+    scene = bpy.context.scene
+    scene.use_preview_range = False
+    scene.frame_start = math.floor(min(start for start, _ in ranges))
+    scene.frame_end = math.ceil(max(end for _, end in ranges))
+    scene.frame_set(scene.frame_start)
 
 
 def _name(line: str, owner: str) -> str:

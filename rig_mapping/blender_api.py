@@ -93,6 +93,21 @@ def make_place(datablock: Any, name: str) -> Place:
     return Place(action, animation.action_slot)
 
 
+def in_copy(place: Place, action: Any) -> Place:
+    """The same place in a copy of its action."""
+    if place.slot is None:
+        return Place(action, None)
+    return Place(action, next(slot for slot in action.slots if slot.handle == place.slot.handle))
+
+
+def use_place(datablock: Any, place: Place) -> None:
+    """Have a place's F-curves move a datablock, whatever moved it before."""
+    animation = datablock.animation_data_create()
+    animation.action = place.action
+    if place.slot is not None:
+        animation.action_slot = place.slot
+
+
 def is_there(place: Place) -> bool:
     """Whether a place that was found before is still there; never touches what is not."""
     try:

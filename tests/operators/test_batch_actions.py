@@ -20,9 +20,9 @@ from scenes import ENTRY, cube_with_keys  # noqa: E402
 NEUTRAL = {"jawOpen": 0.0}
 
 
-def line(folder: Path, name: str, pose: dict[str, float]) -> list[str]:
+def line(folder: Path, name: str, pose: dict[str, float], seconds: float = 1.0) -> list[str]:
     path = folder / f"{name}.jsonl"
-    frames = [{"t": 0.0, "text": "rest", "pose": NEUTRAL}, {"t": 1.0, "text": "there", "pose": pose}]
+    frames = [{"t": 0.0, "text": "rest", "pose": NEUTRAL}, {"t": seconds, "text": "there", "pose": pose}]
     path.write_text(json.dumps({"id": name, "script": "Hi.", "keyframes": frames}))
     return [str(path), name, ""]
 
@@ -47,7 +47,12 @@ def test_each_line_has_actions_under_its_name(extension: Any, tmp_path: Path) ->
     bpy.ops.wm.open_mainfile(filepath=str(path))
     actions = bpy.data.actions
     assert sorted(action.name for action in actions) == ["one", "two", "two (ARKit Face Rig)"]
-    assert all(action.use_fake_user and action.users == 1 for action in actions)
+    # Of the fake user, and of the face that plays the first line.
+    assert {action.name: (action.use_fake_user, action.users) for action in actions} == {
+        "one": (True, 2),
+        "two": (True, 1),
+        "two (ARKit Face Rig)": (True, 1),
+    }
     assert [action["facescript_line"] for action in sorted(actions, key=lambda a: a.name)] == ["one", "two", "two"]
     assert tuple(actions["one"].frame_range) == (1.0, 31.0)
     assert bpy.context.scene.render.fps == 30
@@ -103,11 +108,7 @@ def test_a_line_goes_to_the_face_of_its_character(extension: Any, two_faces: Pat
     one, two = (line(tmp_path, name, {"jawOpen": 0.5}) for name in ("one", "two"))
     one[2], two[2] = "Bob", "A bystander"
     before = two_faces.read_bytes()
-    given = work(extension, path, one, two, blend=str(two_faces), face="Anna")
-    carry_out(extension, given)
-    # As it is done again where a batch was ended before its journal said so.
-    carry_out(extension, given)
-    assert not list(tmp_path.glob("*.blend1")) and not list(tmp_path.glob("*.partial.blend"))
+    carry_out(extension, work(extension, path, one, two, blend=str(two_faces), face="Anna"))
     assert two_faces.read_bytes() == before
     bpy.ops.wm.open_mainfile(filepath=str(path))
     # The file's own action has no user any more, and is not kept.
@@ -115,6 +116,37 @@ def test_a_line_goes_to_the_face_of_its_character(extension: Any, two_faces: Pat
     api = extension.module("rig_mapping.blender_api")
     curve = api.find_fcurve(api.place_of(bpy.data.actions["two"]), 'key_blocks["jawOpen"].value', 0)
     assert [point.co.y for point in curve.keyframe_points] == [0.0, 0.5]
+
+
+def test_what_is_opened_plays_the_first_line_of_each_face(extension: Any, two_faces: Path, tmp_path: Path) -> None:
+    path = tmp_path / "actions_0001.blend"
+    scene = bpy.context.scene
+    scene.use_preview_range, scene.frame_preview_end = True, 5
+    bpy.ops.wm.save_as_mainfile(filepath=str(two_faces))
+    lines = [line(tmp_path, "one", {"jawOpen": 0.5}), line(tmp_path, "two", {"jawOpen": 0.2}, 20.5)]
+    lines += [line(tmp_path, "three", {"jawOpen": 0.75})]
+    for given, character in zip(lines, ("Anna", "Anna", "Bob"), strict=True):
+        given[2] = character
+    carry_out(extension, work(extension, path, *lines, blend=str(two_faces)))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    scene = bpy.context.scene
+    # 20.5 s at 24 frames a second.
+    assert (scene.frame_start, scene.frame_end, scene.frame_current, scene.use_preview_range) == (1, 493, 1, False)
+    scene.frame_set(25)
+    shown = {name: bpy.data.objects[name].data.shape_keys for name in ("Anna", "Bob")}
+    assert {name: keys.animation_data.action.name for name, keys in shown.items()} == {"Anna": "one", "Bob": "three"}
+    assert shown["Anna"].key_blocks["jawOpen"].value == pytest.approx(0.5)
+    assert shown["Bob"].key_blocks["jawOpen"].value == pytest.approx(0.75)
+
+
+def test_a_head_that_turns_in_the_first_line_is_shown_as_well(extension: Any, tmp_path: Path) -> None:
+    path = tmp_path / "actions_0001.blend"
+    nod = line(tmp_path, "nod", {"jawOpen": 0.25, "headPitch": -0.5})
+    carry_out(extension, work(extension, path, nod, line(tmp_path, "jaw", {"jawOpen": 0.5})))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    found = {block.name: block.animation_data for block in (*bpy.data.shape_keys, *bpy.data.objects)}
+    playing = {animation.action.name for animation in found.values() if animation and animation.action}
+    assert playing == {"nod", "nod (ARKit Face Rig)"}
 
 
 @pytest.mark.parametrize(
