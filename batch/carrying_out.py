@@ -58,7 +58,7 @@ def carry_out(batch: Batch) -> int:
     rows = read(batch.sheet)
     outputs.check(batch.folder, rows, batch.settings, batch.sheet)
     with locked(batch.folder), _journal(batch) as journal:
-        if batch.settings.blend and "actions" in batch.settings.kinds:
+        if _chooses_faces(batch):
             list(batch.blender(Work.of(batch.settings, rows)))
         if batch.farm:
             batch.farm.check()
@@ -79,6 +79,12 @@ def _journal(batch: Batch) -> Iterator[Journal]:
         begin_anew(batch.folder / NAME)
     with Journal(batch.folder / NAME, batch.settings) as journal:
         yield journal
+
+
+def _chooses_faces(batch: Batch) -> bool:
+    """Whether the user says which faces something is made with: then they may not be there."""
+    chosen = batch.settings.blend or batch.settings.face
+    return bool(chosen) and ("actions" in batch.settings.kinds or batch.farm is not None)
 
 
 def _is_due(batch: Batch, row: Row, journal: Journal) -> bool:

@@ -83,7 +83,8 @@ def _face(stage: dict[str, Target], work: Work, character: str) -> Target:
         return stage[character]
     if work.face:
         if work.face not in stage:
-            raise FacescriptError("no_object", f"{work.blend} has no face {work.face!r}.", _hint(stage))
+            where = work.blend or "A new file with the demo face"
+            raise FacescriptError("no_object", f"{where} has no face {work.face!r}.", _hint(stage))
         return stage[work.face]
     names = {target.name: target for target in stage.values()}
     if not names:

@@ -438,6 +438,27 @@ def test_a_line_stays_in_its_blend_and_only_what_changed_is_written_and_handed_o
     assert run("a", "b", "e", "f", "g") == ({"actions_0004": ["g", "a"]}, {})
 
 
+@pytest.mark.parametrize("chosen", [{"blend": "/nowhere.blend"}, {"face": "Dora"}])
+@pytest.mark.parametrize(("kind", "previews"), [("jsonl", True), ("actions", False), ("jsonl", False)])
+def test_faces_that_are_not_there_are_found_out_before_any_work(
+    setting: Setting, chosen: dict[str, Any], kind: Any, previews: bool
+) -> None:
+    def refuse(work: Work) -> Iterator[str]:
+        raise FacescriptError("no_file", f"There is no {work.blend or work.face}.")
+        yield
+
+    settings, farm = replace(setting.batch.settings, write=(kind,), **chosen), FakeFarm()
+    options = {"settings": settings, "blender": refuse, "farm": farm if previews else None}
+    if kind == "jsonl" and not previews:
+        # Nothing is made with them.
+        assert setting.run(FOUR, **options) == 0
+        return
+    with pytest.raises(FacescriptError, match=r"There is no (/nowhere\.blend|Dora)"):
+        setting.run(FOUR, **options)
+    assert not setting.states()
+    assert not farm.parts
+
+
 def test_a_line_that_fails_for_a_while_keeps_its_place(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "SIZE", 2)
     actions = replace(setting.batch.settings, write=("actions",))

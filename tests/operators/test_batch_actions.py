@@ -156,6 +156,7 @@ def test_a_head_that_turns_in_the_first_line_is_shown_as_well(extension: Any, tm
         ({"characters": [""]}, "and a line does not say whose it is"),
         ({"characters": ["Carl"], "face": "Dora"}, "has no face 'Dora'"),
         ({"characters": ["Anna"], "blend": "/nowhere.blend"}, "There is no file /nowhere.blend"),
+        ({"characters": [""], "blend": "", "face": "Dora"}, "A new file with the demo face has no face 'Dora'. Choose"),
     ],
 )
 def test_a_character_without_a_face_is_found_out_first(
