@@ -2,9 +2,10 @@
 """The journal of a batch, `batch.jsonl` in its folder: what is done, one line each, appended and on the disk at once.
 
 Its first line has the settings and their sha256; each other one a row of the sheet, with its sha256, that was finished
-or failed, or a part of the actions, or a job of a render farm. A row's files are whole before its line is written, so
-whatever ends a batch, and whenever, what the journal says is there. Of several lines on one file the last one counts.
-A last line that was cut off, as by a power cut, is taken away; anything else that cannot be read is an error.
+or failed, or a part of the actions or a job of a render farm, with the lines in it. A row's files are whole before its
+line is written, so whatever ends a batch, and whenever, what the journal says is there. Of several lines on one file
+the last one counts. A last line that was cut off, as by a power cut, is taken away; anything else that cannot be read
+is an error.
 """
 
 from __future__ import annotations

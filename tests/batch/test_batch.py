@@ -471,6 +471,22 @@ def test_a_line_that_fails_for_a_while_keeps_its_place(setting: Setting, monkeyp
     ]
 
 
+def test_a_journal_that_does_not_say_which_lines_a_part_has_goes_on(setting: Setting) -> None:
+    actions, farm = replace(setting.batch.settings, write=("actions",)), FakeFarm()
+    setting.run(FOUR, settings=actions, farm=farm)
+    journal = setting.folder / NAME
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    for entry in entries:
+        if entry.pop("lines", None):
+            entry["of"] = "a digest of the whole part"
+    journal.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    for _ in range(2):
+        assert setting.run(FOUR, settings=actions, farm=farm) == 0
+        assert setting.started == 0
+        assert [part.name for work in setting.works for part, _ in work.parts] == ["actions_0001", "actions_0001"]
+        assert [part.name for part in farm.parts] == ["previews_0001", "previews_0002"]
+
+
 def test_actions_and_previews_follow_the_file_with_the_faces(setting: Setting, tmp_path: Path) -> None:
     faces, farm = tmp_path / "faces.blend", FakeFarm()
     settings = replace(setting.batch.settings, write=("actions",), blend=str(faces))

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from facescript.batch import journal as journals
 from facescript.batch.journal import LOCK, MAX_RUNS, NAME, Journal, begin_anew, locked
+from facescript.batch.parts import SIZE
 from facescript.batch.settings import Settings
-from facescript.batch.sheet import Row
+from facescript.batch.sheet import MAX_FILE, Row
 from facescript.inference.options import ModelOptions
 from facescript.performance import FacescriptError
 
@@ -61,6 +62,14 @@ def test_what_was_said_is_known_when_it_is_opened_again(path: Path) -> None:
     assert (lines[2]["code"], lines[2]["error"]) == ("empty_script", "No words. Type some.")
 
 
+def test_a_part_may_have_the_longest_names(path: Path) -> None:
+    lines = {f"{number:03}" + (MAX_FILE - 3) * "\N{GRINNING FACE}": 64 * "0" for number in range(SIZE)}
+    with Journal(path, SETTINGS) as journal:
+        journal.say("previews_0001", lines=lines, job="2d1c-77")
+    with Journal(path, SETTINGS) as journal:
+        assert journal.parts("previews") == {1: lines}
+
+
 def test_a_last_line_that_was_cut_off_anywhere_is_taken_away(path: Path) -> None:
     whole = path.read_bytes()
     last = whole.rindex(b"\n", 0, len(whole) - 1) + 1
@@ -81,6 +90,8 @@ def test_a_line_that_is_damaged_further_up_is_an_error(path: Path) -> None:
         (1, whole[0].replace(b"natural", b"snappy")),
         (2, b"{\n"),
         (2, b'{"file": 3}\n'),
+        (2, b'{"part": "actions_0001", "lines": ["one"]}\n'),
+        (2, b'{"part": "actions_0001", "lines": {"one": 1}}\n'),
     ):
         path.write_bytes(b"".join([*whole[: number - 1], line, *whole[number:]]))
         with pytest.raises(FacescriptError, match=f"line {number}: this is no line of a batch's journal") as caught:
