@@ -561,7 +561,7 @@ def command(sheet: Path, out: Path, *options: str) -> list[str]:
 def test_a_batch_that_is_killed_goes_on_and_does_each_line_once(tmp_path: Path) -> None:
     sheet, out = tmp_path / "sheet.csv", tmp_path / "out"
     write_sheet(sheet, 30)
-    found = kill_again_and_again(command(sheet, out, "--seconds", "0.05"), sheet, out, (7, 9))
+    found = kill_again_and_again(command(sheet, out, "--seconds", "0.1"), sheet, out, (7, 9))
     assert found.kills >= 3
     assert found.sound
     assert found.once == 30
