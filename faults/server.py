@@ -214,7 +214,7 @@ def servers_values_are_out_of_range(stage: Stage) -> Moves:
     yield from _served(stage, lambda text: _said(text.replace("0.2", "40")))
 
 
-@fault("server_answer", within=60.0)
+@fault("server_trouble", within=60.0)
 def servers_answer_is_nested(stage: Stage) -> Moves:
     """Lists in lists, 100,000 deep."""
     yield from _served(stage, lambda text: _said("{" + '"a":[' * 100_000 + "]" * 100_000 + "}"))
