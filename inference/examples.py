@@ -64,8 +64,18 @@ class Examples:
         return cls([found for path in sorted(folder.glob("*.jsonl")) for found in jsonl.read_performances(path)])
 
     def keyframes_like(self, description: str, count: int) -> list[tuple[Performance, Keyframe]]:
-        """Up to `count` keyframes whose description is most like `description`, the most alike first."""
+        """Up to `count` keyframes whose description is most like `description`, the most alike first.
+
+        None where no word is the same.
+        """
         return [self._keyframes[number] for number in self._by_text.nearest(description, count)]
+
+    def keyframes_for(self, description: str, count: int) -> list[tuple[Performance, Keyframe]]:
+        """As `keyframes_like`, but the first ones where no word is the same, as with a description in another language.
+
+        What an answer looks like can be seen from any.
+        """
+        return self.keyframes_like(description, count) or list(self._keyframes[:count])
 
     def performances_like(self, script: str, emotion: str, count: int) -> list[Performance]:
         """Up to `count` performances whose script and emotion are most alike, the most alike first.

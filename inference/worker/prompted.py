@@ -101,7 +101,7 @@ class PromptedModel(ABC):
         asks, size = [], self.sequence(brief, descriptions)
         for index in at:
             first = index - index % size
-            near = self.examples.keyframes_like(descriptions[index], _POSES)
+            near = self.examples.keyframes_for(descriptions[index], _POSES)
             asks.append(PoseAsk(descriptions[first : first + size], index - first, near))
         yield from self.answers(brief, asks, check)
 

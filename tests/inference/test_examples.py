@@ -45,6 +45,15 @@ def test_examples_are_chosen_by_description_and_by_script_and_emotion() -> None:
     assert examples.performances_like("He shouts.", "cold anger", 2) == [ANGRY]
 
 
+@pytest.mark.parametrize("text", ["眉をひそめ、唇を結ぶ。", "眉头紧锁", "Брови сдвинуты", "", "..."])
+def test_a_description_without_a_word_in_common_is_shown_an_example_as_well(text: str) -> None:
+    examples = Examples([ANGRY, SAD])
+    assert examples.keyframes_for(text, 1) == [(ANGRY, ANGRY.keyframes[0])]
+    # Where likeness itself is asked for, nothing is like it.
+    assert examples.keyframes_like(text, 1) == []
+    assert examples.keyframes_for("Both lids close slowly.", 1) == [(SAD, SAD.keyframes[1])]
+
+
 def test_without_a_folder_there_are_no_examples(tmp_path: Path) -> None:
     examples = Examples.load(tmp_path / "nothing")
     assert examples.keyframes_like("Jaw drops.", 2) == []
