@@ -38,7 +38,7 @@ _BITS |= dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8
 _BITS |= dict.fromkeys(("I16", "U16", "F16", "BF16"), 16) | dict.fromkeys(("I32", "U32", "F32"), 32)
 _BITS |= dict.fromkeys(("I64", "U64", "F64", "C64"), 64)
 
-# Names that configurations have for the same size, and the most of it; ten times what the largest models have.
+# Names that configurations have for the same size, and the most of it; several times what the largest models have.
 _SIZES: dict[str, tuple[tuple[str, ...], int]] = {
     "width": (("hidden_size", "n_embd", "d_model"), 200_000),
     "layers": (("num_hidden_layers", "n_layer", "num_layers"), 2_000),
@@ -46,7 +46,7 @@ _SIZES: dict[str, tuple[tuple[str, ...], int]] = {
     "inner": (("intermediate_size", "n_inner", "ffn_dim"), 2_000_000),
     "heads": (("num_attention_heads", "n_head"), 4_096),
     "head": (("head_dim",), 8_192),
-    "experts": (("num_experts", "num_local_experts", "n_routed_experts"), 4_096),
+    "experts": (("num_experts", "num_local_experts", "n_routed_experts"), 65_536),
     "expert": (("moe_intermediate_size",), 200_000),
     "positions": (("max_position_embeddings", "n_positions"), 100_000_000),
 }
@@ -188,13 +188,18 @@ def size_faults(config: Mapping[str, Any], stored: int) -> str:
 def _level_faults(level: Mapping[str, Any], stored: int) -> str:
     sizes = {}
     for what, (names, most) in _SIZES.items():
-        found = [level[name] for name in names if level.get(name) is not None]
+        found = [size for name in names for size in _each(level.get(name))]
         if any(isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most for value in found):
             return f"{names[0]!r} is not a whole number up to {most:,}"
         sizes[what] = max(found, default=0)
     rows = (sizes["width"], sizes["inner"], sizes["heads"] * sizes["head"], sizes["experts"] * sizes["expert"])
     asked = sizes["width"] * (sizes["vocabulary"] + sizes["layers"] * max(rows))
     return "" if asked <= _PACKED * stored else "it asks for far more weights than the folder holds"
+
+
+def _each(size: Any) -> list[Any]:
+    """The sizes that are given: one, one of each layer (Gemma 3n), or none."""
+    return size if isinstance(size, list) else [] if size is None else [size]
 
 
 def _check_size(folder: Path, config: Mapping[str, Any], stored: int) -> None:

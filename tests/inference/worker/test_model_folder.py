@@ -170,11 +170,27 @@ def test_any_header_is_read_or_refused(data: bytes, size: int) -> None:
         ({"text_config": None, "num_hidden_layers": 2000, "intermediate_size": 2_000_000}, "far more weights"),
         ({"text_config": {}, "num_hidden_layers": 2000, "intermediate_size": 2_000_000}, "far more weights"),
         ({"text_config": CONFIG, "vocab_size": 10**9}, "'vocab_size' is not a whole number"),
+        ({"intermediate_size": [8, "wide"]}, "'intermediate_size' is not a whole number"),
+        ({"intermediate_size": [8, [8]]}, "'intermediate_size' is not a whole number"),
+        ({"intermediate_size": [8, 1_000_000]}, "far more weights"),
     ],
 )
 def test_no_more_memory_is_asked_for_than_the_weights_take(folder: Path, changes: dict[str, Any], words: str) -> None:
     (folder / "config.json").write_text(json.dumps(CONFIG | changes))
     assert words in model_refused(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Gemma 3n has a size for each layer, Doge as many experts as others have numbers in a layer.
+        {"intermediate_size": [8, 16]},
+        {"num_experts": 16_384},
+    ],
+)
+def test_sizes_that_few_families_have_are_read(folder: Path, changes: dict[str, Any]) -> None:
+    (folder / "config.json").write_text(json.dumps(CONFIG | changes))
+    model_folder.check_model(folder)
 
 
 def test_a_models_folder_with_an_adapter_in_it_is_refused(folder: Path) -> None:
