@@ -28,6 +28,11 @@ LINEAR_BITS = {"nf4": 4 + 8 / 64 + 32 / (64 * 256), "int8": 8.0, "bf16": 16.0, "
 # Everything else, numbers in the key-value cache, and what a layer passes on.
 OTHER_BITS = {"nf4": 16.0, "int8": 16.0, "bf16": 16.0, "fp32": 32.0}
 
+# Names that configurations have for the same size; the last ones of heads and layers are MPT's and GPT-Neo's.
+_WIDTH = ("hidden_size", "n_embd", "d_model")
+_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+
 # What a performance reads and writes: a prompt of some 1,000 tokens and an answer of some 700; tokens read at once.
 TOKENS, BLOCK = 2048, 256
 
@@ -106,21 +111,26 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _cached(sizes: Mapping[str, Any]) -> int:
-    heads = _size(sizes, "num_attention_heads", "n_head")
-    width = _size(sizes, "head_dim") or _size(sizes, "hidden_size", "n_embd", "d_model") // max(1, heads)
-    shared = _size(sizes, "num_key_value_heads") or heads
-    return 2 * _size(sizes, "num_hidden_layers", "n_layer", "num_layers") * shared * width
+    heads = _size(sizes, *_HEADS)
+    width = _size(sizes, "head_dim") or _size(sizes, *_WIDTH) // max(1, heads)
+    # Falcon's first form and GPT BigCode have one head of keys and values for all. Falcon's second form may say so as
+    # well, and caches a copy for each head.
+    single = sizes.get("multi_query") is True and not sizes.get("new_decoder_architecture")
+    shared = 1 if single else _size(sizes, "num_key_value_heads") or heads
+    return 2 * _size(sizes, *_LAYERS) * shared * width
 
 
 def _passed(sizes: Mapping[str, Any]) -> int:
-    hidden = _size(sizes, "hidden_size", "n_embd", "d_model")
+    hidden = _size(sizes, *_WIDTH)
     inner = _size(sizes, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden
     # A few of a layer's results live at once: what goes around it, queries, keys and values, both parts of a gate.
-    return 6 * hidden + 3 * inner + TOKENS * _size(sizes, "num_attention_heads", "n_head")
+    return 6 * hidden + 3 * inner + TOKENS * _size(sizes, *_HEADS)
 
 
 def _size(sizes: Mapping[str, Any], *names: str) -> int:
-    found = [sizes[name] for name in names if isinstance(sizes.get(name), int)]
+    """The largest of a configuration's sizes of these names; some have one of each layer (Gemma 3n)."""
+    given = [sizes.get(name) for name in names]
+    found = [size for one in given for size in (one if isinstance(one, list) else [one]) if isinstance(size, int)]
     return max(0, *found) if found else 0
 
 

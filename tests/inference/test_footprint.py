@@ -50,6 +50,35 @@ def test_linear_layers_are_told_from_what_is_not_quantized(tmp_path: Path) -> No
     assert found.cached == 2 * 2 * 2 * 2
 
 
+@pytest.mark.parametrize(
+    ("sizes", "cached"),
+    [
+        # Keys and values, of 2 layers, each 8 wide: as MPT, GPT-Neo and GPT-2 say it.
+        ({"d_model": 8, "n_heads": 4, "n_layers": 2}, 32),
+        ({"hidden_size": 8, "num_heads": 4, "num_layers": 2}, 32),
+        ({"n_embd": 8, "n_head": 4, "n_layer": 2}, 32),
+        # Falcon's first form has one head of the 4 for all; its second form caches a copy for each.
+        ({"hidden_size": 8, "num_attention_heads": 4, "num_hidden_layers": 2, "multi_query": True}, 8),
+        (
+            {"hidden_size": 8, "num_attention_heads": 4, "num_hidden_layers": 2, "num_kv_heads": 2}
+            | {"multi_query": True, "new_decoder_architecture": True},
+            32,
+        ),
+    ],
+)
+def test_the_cache_is_told_by_whatever_names_a_configuration_has(
+    tmp_path: Path, sizes: dict[str, Any], cached: int
+) -> None:
+    written(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(sizes))
+    assert footprint(tmp_path).cached == cached
+
+
+def test_of_a_size_for_each_layer_the_largest_counts(tmp_path: Path) -> None:
+    one = footprint(written(tmp_path, intermediate_size=64))
+    assert footprint(written(tmp_path, intermediate_size=[32, 64])).passed == one.passed
+
+
 def test_a_tied_output_layer_is_counted_once(tmp_path: Path) -> None:
     assert footprint(written(tmp_path, tie_word_embeddings=True)).other == 800 + 8 + 8
 
