@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing one line of text for each of several prompts that begin alike, all in one batch."""
+"""Writing one line of text for each of several prompts that begin alike, as many side by side as memory allows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from ...performance.parsing import printable
+from ..footprint import TOKENS
 from .local_model import LocalModel
 from .prefix_cache import PrefixCache
 
@@ -46,9 +47,23 @@ class LineWriter:
         # Some families make no sense of a text without its beginning.
         self._cache.prefill(self._local.beginning + self._local.tokens(prefix))
         rows = [self._local.tokens(prompt) for prompt in prompts]
+        draws = [torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63) for number in range(len(rows))]
+        count = self._side_by_side(rows)
+        for start in range(0, len(rows), count):
+            for number, line in self._batch(rows[start : start + count], draws[start : start + count], check):
+                yield start + number, line
+
+    def _side_by_side(self, rows: Sequence[Sequence[int]]) -> int:
+        """How many rows the memory that was found for keyframes has room for: each holds a copy of the prefix."""
+        length = self._cache.length + max(map(len, rows)) + MAX_TOKENS
+        # One is the prefix's own.
+        return max(1, self._local.rows * TOKENS // length - 1)
+
+    def _batch(
+        self, rows: list[list[int]], draws: Sequence[torch.Generator], check: Callable[[], None]
+    ) -> Iterator[tuple[int, str]]:
         cache = self._cache.repeated(len(rows))
         logits, mask = self._first(rows, cache)
-        draws = [torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63) for number in range(len(rows))]
         written: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
         while alive:

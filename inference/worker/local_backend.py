@@ -27,7 +27,7 @@ class LocalBackend(PromptedModel):
     worked examples chosen by likeness. `decoding` is one of `options.DECODINGS`.
     """
 
-    # Lines written at once: each holds a copy of the scene's cache (some 20 MB with the smallest model).
+    # Lines asked for at once. How many of them are written side by side is as memory allows.
     batch = 16
 
     def __init__(self, local: LocalModel, examples: Examples, *, trained: bool, decoding: str = "greedy") -> None:
@@ -49,7 +49,7 @@ class LocalBackend(PromptedModel):
         self._decoder.forget()
 
     def write(self, scene: str, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
-        """All lines in one batch of the model, without its adapter: that was trained to write poses, not lines."""
+        """Lines side by side by the model, without its adapter: that was trained to write poses, not lines."""
         with self._local.without_adapter():
             yield from self._writer.write(scene, [prompts.planner_moment(ask.words) for ask in asks], seed, check)
 
