@@ -43,7 +43,9 @@ class Footprint:
 
     `linear` weights are quantized, `other` are not, `stored` is the bytes of all of them in their files. `cached` is
     how many numbers a token leaves in the key-value cache; `passed` how many a token takes in the widest layer, its
-    scores of attention for `TOKENS` tokens among them; `widest` is the largest linear layer's weights.
+    scores of attention for `TOKENS` tokens among them; `widest` is the largest linear layer's weights. Of the `other`
+    weights, `tables` are in embeddings and the output layer, `table` in the largest of those; the rest of the model is
+    in `layers` that are much alike.
     """
 
     linear: int
@@ -52,6 +54,9 @@ class Footprint:
     cached: int
     passed: int
     widest: int
+    tables: int
+    table: int
+    layers: int
 
     @property
     def parameters(self) -> int:
@@ -63,6 +68,22 @@ class Footprint:
         if quantization not in LINEAR_BITS:
             return self.stored
         return int(self.linear * LINEAR_BITS[quantization] + self.other * OTHER_BITS[quantization]) // 8
+
+    def layer(self, quantization: str) -> int:
+        """Bytes of one of the model's layers."""
+        return (self.weights(quantization) - self._other(self.tables, quantization)) // max(1, self.layers)
+
+    def embedding(self, quantization: str) -> int:
+        """Bytes of the largest table, which comes before all layers."""
+        return self._other(self.table, quantization)
+
+    def output(self, quantization: str) -> int:
+        """Bytes of the tables beside the largest one; none where embeddings and output layer are one."""
+        return self._other(self.tables - self.table, quantization)
+
+    def _other(self, count: int, quantization: str) -> int:
+        as_stored = 8 * self.stored / max(1, self.parameters)
+        return int(count * OTHER_BITS.get(quantization, as_stored)) // 8
 
     def row(self, quantization: str) -> int:
         """Bytes that one keyframe takes while it is decoded, beside others."""
@@ -83,6 +104,7 @@ def footprint(folder: Path) -> Footprint:
     sizes = text if isinstance(text, dict) and text else config
     vocabulary = _size(sizes, "vocab_size")
     linear = other = stored = widest = 0
+    tables = [0]
     tied = bool(config.get("tie_word_embeddings", sizes.get("tie_word_embeddings")))
     for path in _weights(folder):
         for name, shape, bits in _tensors(path):
@@ -94,7 +116,9 @@ def footprint(folder: Path) -> Footprint:
                 linear, widest = linear + count, max(widest, count)
             else:
                 other += count
-    return Footprint(linear, other, stored, _cached(sizes), _passed(sizes), widest)
+                tables += [count] if vocabulary in shape else []
+    layers = _size(sizes, *_LAYERS)
+    return Footprint(linear, other, stored, _cached(sizes), _passed(sizes), widest, sum(tables), max(tables), layers)
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import torch
 from ...performance import FacescriptError
 from ..footprint import footprint
 from .model_folder import TEMPLATE_BYTES, check_lora, check_model
-from .placement import ROWS, Placement, device_map, placed, this_machine
+from .placement import ROWS, Placement, placed, this_machine
 from .template_trial import THINKING_OFF, template_faults
 
 # "none" is the precision that the weights are stored in.
@@ -219,8 +219,9 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
     if adapter is not None:
         check_lora(adapter)
     _quiet()
-    place = placed(folder, footprint(folder), quantization, this_machine())
+    size = footprint(folder)
     try:
+        place = placed(folder, size, quantization, this_machine())
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, told = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -228,9 +229,11 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
-            **_where(folder, quantization, place),
+            **_where(quantization, place),
             **_quantization_arguments(quantization, place.offloads),
         )
+    except FacescriptError:
+        raise
     # Whatever is wrong with a user's folder: tokenizers raises plain Exceptions, transformers nearly everything.
     except Exception as error:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
@@ -251,9 +254,9 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
     return LocalModel(model, tokenizer, quantization, folder, place.rows)
 
 
-def _where(folder: Path, quantization: Quantization, place: Placement) -> dict[str, Any]:
+def _where(quantization: Quantization, place: Placement) -> dict[str, Any]:
     if place.offloads:
-        return {"device_map": device_map(folder, quantization, place.max_memory)}
+        return {"device_map": place.devices}
     return {"device_map": "auto" if torch.cuda.is_available() else {"": _cpu_or_mps(quantization)}}
 
 

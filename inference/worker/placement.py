@@ -2,13 +2,15 @@
 """Where a model's weights go, decided before any are loaded: on GPUs, partly in the machine's memory, or nowhere.
 
 On one GPU or several if it fits there; else what does not fit stays in the machine's memory and is copied to the GPU
-layer by layer, by accelerate. bitsandbytes quantizes only what is on the GPU: what stays behind takes 16 bits, and it
-takes 8 or 4 bit with parts elsewhere only when told so (`llm_int8_enable_fp32_cpu_offload`, for both, by its name).
+layer by layer, by accelerate. bitsandbytes quantizes only what is on the GPU: what stays behind takes 16 bits, there
+and while it is copied, and it takes 8 or 4 bit with parts elsewhere only when told so
+(`llm_int8_enable_fp32_cpu_offload`, for both, by its name).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,13 @@ class Machine:
 class Placement:
     """How a model is loaded, and how many keyframes it decodes side by side.
 
-    `max_memory` is what accelerate may use of each device ("cpu" is the machine's memory); empty where all of the model
-    goes to one kind of device.
+    `max_memory` is what may be used of each device ("cpu" is the machine's memory); empty where all of the model goes
+    to one kind of device. `devices` is then which module goes to which, once that was decided.
     """
 
     rows: int
     max_memory: dict[int | str, int] = field(default_factory=dict)
+    devices: dict[str, Any] = field(default_factory=dict)
 
     @property
     def offloads(self) -> bool:
@@ -82,15 +85,27 @@ def place(size: Footprint, quantization: str, machine: Machine) -> Placement | N
     room = machine.on_gpus - size.needed(quantization, 0)
     if placed := _rows(size, quantization, room):
         return placed
-    # Caches and a layer's work have to be on the GPU, the weights need not.
+    return _beside(size, quantization, machine)
+
+
+def _beside(size: Footprint, quantization: str, machine: Machine) -> Placement | None:
+    """Embeddings and the first layers on the GPUs, the other layers and the output layer in memory, in 16 bits."""
+    wide = _unquantized(quantization)
+    # Caches and a layer's work have to be on the first GPU, and whatever is copied there to be used, one at a time.
     work = size.needed(quantization, 1) - size.weights(quantization)
-    share = (machine.on_gpus - work) / max(1, size.weights(quantization))
-    behind = (1.0 - share) * size.weights("none" if quantization == "none" else _unquantized(quantization))
-    if share <= 0 or behind > machine.in_memory:
+    copied = max(size.output(wide), size.layer(wide))
+    first, *more = (int(free * _GPU_SHARE) for free in machine.gpus)
+    room = first - work - copied
+    layer, embedding = max(1, size.layer(quantization)), size.embedding(quantization)
+    # accelerate keeps the largest of what is to come free by itself, in the size that it has on a GPU.
+    limit = room + max(size.output(quantization), layer)
+    if limit < embedding + max(embedding, layer):
         return None
-    limits: dict[int | str, int] = {number: int(free * _GPU_SHARE) for number, free in enumerate(machine.gpus)}
-    limits[0] = max(0, int(limits[0]) - work)
-    return Placement(1, limits | {"cpu": machine.in_memory})
+    on_gpus = sum(max(0, free) // layer for free in (room - embedding, *more))
+    behind = max(0, size.layers - on_gpus) * size.layer(wide) + size.output(wide)
+    if behind > machine.in_memory:
+        return None
+    return Placement(1, {0: limit} | dict(enumerate(more, 1)) | {"cpu": machine.in_memory})
 
 
 def _rows(size: Footprint, quantization: str, room: int) -> Placement | None:
@@ -103,16 +118,31 @@ def _unquantized(quantization: str) -> str:
 
 
 def placed(folder: Path, size: Footprint, quantization: str, machine: Machine) -> Placement:
-    """As `place`. Raises FacescriptError (`no_memory`) that names what would fit."""
+    """As `place`, and with `devices` of a model that goes to several; loads no weights.
+
+    Raises FacescriptError (`no_memory`) that names what would fit, and what transformers raises for a configuration
+    that it can make no model of.
+    """
     found = place(size, quantization, machine)
-    if found is not None:
+    if found is None:
+        raise _no_room(folder, size, quantization, machine)
+    if not found.offloads:
         return found
+    devices, behind = device_map(folder, quantization, found.max_memory)
+    if behind > machine.in_memory:
+        raise _no_room(folder, size, quantization, machine)
+    return replace(found, devices=devices)
+
+
+def _no_room(folder: Path, size: Footprint, quantization: str, machine: Machine) -> FacescriptError:
     free = f"{_gb(machine.on_gpus)} on the GPU and " if machine.gpus else ""
+    # Else the sum of both would seem to be enough.
+    wide = ", in 16 bits a weight" if machine.gpus and quantization in ("nf4", "int8") else ""
     what = (
         f"The model in {folder} needs about {_gb(size.needed(quantization, 1))} in {_NAMES[quantization]}; "
-        f"{free}{_gb(machine.in_memory)} of memory can be used."
+        f"{free}{_gb(machine.in_memory)} of memory can be used{wide}."
     )
-    raise FacescriptError("no_memory", what, _advice(size, quantization, machine))
+    return FacescriptError("no_memory", what, _advice(size, quantization, machine))
 
 
 def fitting(size: Footprint, wanted: str, machine: Machine) -> str:
@@ -127,7 +157,8 @@ def _advice(size: Footprint, quantization: str, machine: Machine) -> str:
         if found := place(size, name, machine):
             where = ", part of it beside the GPU" if found.offloads else ""
             return f"Choose {_NAMES[name]} as Quantization: that needs about {_gb(size.needed(name, 1))}{where}."
-    most = max(machine.on_gpus, machine.in_memory) - (size.needed("nf4", 1) - size.weights("nf4"))
+    # Beside a GPU it would not be in 4 bit.
+    most = (machine.on_gpus if machine.gpus else machine.in_memory) - (size.needed("nf4", 1) - size.weights("nf4"))
     # As this model is made: so much of it in linear layers.
     bits = (size.weights("nf4") * 8) / max(1, size.parameters)
     billions = max(0.0, most * 8 / max(bits, LINEAR_BITS["nf4"]) / 1e9)
@@ -139,8 +170,11 @@ def _advice(size: Footprint, quantization: str, machine: Machine) -> str:
     )
 
 
-def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) -> dict[str, Any]:
-    """Which module goes to which device, by accelerate, for a model that is partly offloaded; loads no weights."""
+def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) -> tuple[dict[str, Any], int]:
+    """Which module goes to which device, by accelerate, for a model that is partly offloaded; loads no weights.
+
+    With the bytes that go to memory ("cpu"), whatever its limit: accelerate would reckon them as small as on a GPU.
+    """
     from accelerate import infer_auto_device_map, init_empty_weights
     from accelerate.utils import CustomDtype
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -160,12 +194,20 @@ def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) ->
     }
     found: dict[str, Any] = infer_auto_device_map(
         model,
-        max_memory=limits,
+        max_memory=limits | {"cpu": sys.maxsize},
         no_split_module_classes=list(model._no_split_modules or ()),
         dtype=packed or wide,
         special_dtypes=kept,
     )
-    return found
+    behind = sum(p.numel() * p.element_size() for name, p in model.named_parameters() if _device(found, name) == "cpu")
+    return found, behind
+
+
+def _device(devices: dict[str, Any], name: str) -> Any:
+    """Where a parameter goes: its own entry, or that of the module it is in ("" is the whole model)."""
+    while name and name not in devices:
+        name = name.rpartition(".")[0]
+    return devices[name]
 
 
 def _gb(size: int) -> str:

@@ -48,6 +48,9 @@ def test_linear_layers_are_told_from_what_is_not_quantized(tmp_path: Path) -> No
     assert found.stored == 2 * 1872
     # Keys and values of two heads, each two numbers wide, in two layers.
     assert found.cached == 2 * 2 * 2 * 2
+    # Of the 272 weights beside both tables, half in each layer; bytes in 16 bits.
+    assert (found.tables, found.table, found.layers) == (1600, 800, 2)
+    assert (found.layer("bf16"), found.embedding("bf16"), found.output("bf16")) == (272, 1600, 1600)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,9 @@ def test_of_a_size_for_each_layer_the_largest_counts(tmp_path: Path) -> None:
 
 
 def test_a_tied_output_layer_is_counted_once(tmp_path: Path) -> None:
-    assert footprint(written(tmp_path, tie_word_embeddings=True)).other == 800 + 8 + 8
+    found = footprint(written(tmp_path, tie_word_embeddings=True))
+    assert found.other == 800 + 8 + 8
+    assert (found.embedding("bf16"), found.output("bf16")) == (1600, 0)
 
 
 def test_sizes_of_a_text_model_within_another_are_found(tmp_path: Path) -> None:
@@ -111,7 +116,7 @@ def test_a_copy_of_the_weights_beside_them_is_not_counted(tmp_path: Path) -> Non
 
 
 def test_bytes_follow_from_the_quantization() -> None:
-    size = Footprint(linear=1_000_000, other=100_000, stored=2_200_000, cached=100, passed=50, widest=0)
+    size = Footprint(1_000_000, 100_000, stored=2_200_000, cached=100, passed=50, widest=0, tables=0, table=0, layers=0)
     assert size.weights("bf16") == size.weights("none") == 2_200_000
     assert size.weights("fp32") == 4_400_000
     assert size.weights("int8") == 1_200_000

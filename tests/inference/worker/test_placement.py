@@ -27,7 +27,15 @@ GB = 10**9
 _LINEAR = 40 * (2 * 5120 * 5120 + 2 * 5120 * 1024 + 3 * 5120 * 17408)
 _OTHER = 2 * 151936 * 5120
 QWEN3_14B = Footprint(
-    _LINEAR, _OTHER, 2 * (_LINEAR + _OTHER), 2 * 40 * 8 * 128, 6 * 5120 + 3 * 17408 + 2048 * 40, 5120 * 17408
+    linear=_LINEAR,
+    other=_OTHER,
+    stored=2 * (_LINEAR + _OTHER),
+    cached=2 * 40 * 8 * 128,
+    passed=6 * 5120 + 3 * 17408 + 2048 * 40,
+    widest=5120 * 17408,
+    tables=_OTHER,
+    table=_OTHER // 2,
+    layers=40,
 )
 FOLDER = Path("Qwen3-14B")
 
@@ -78,7 +86,7 @@ def test_what_a_gpu_has_no_room_for_stays_in_memory() -> None:
         (
             machine(4, 12),
             "int8",
-            "needs about 16.9 GB in 8 bit; 10.8 GB on the GPU and 3.5 GB of memory can be used.",
+            "needs about 16.9 GB in 8 bit; 10.8 GB on the GPU and 3.5 GB of memory can be used, in 16 bits a weight.",
             "Choose 4 bit (NF4) as Quantization: that needs about 10.5 GB.",
         ),
         (
@@ -143,8 +151,67 @@ def test_accelerate_puts_on_the_gpu_what_fits(
     families.toy("qwen3", "digit by digit").model.save_pretrained(tmp_path)
     # accelerate keeps room for the largest layer: what just fits by itself does not.
     room = times * footprint(tmp_path).weights(quantization)
-    found = placement.device_map(tmp_path, quantization, {0: room, "cpu": 10 * GB})
+    found, _ = placement.device_map(tmp_path, quantization, {0: room, "cpu": 10 * GB})
     assert set(found.values()) == devices
+
+
+@pytest.fixture(scope="module")
+def qwen3_14b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its configuration alone."""
+    from transformers import Qwen3Config
+
+    folder = tmp_path_factory.mktemp("qwen3") / "Qwen3-14B"
+    config = Qwen3Config(
+        vocab_size=151936,
+        hidden_size=5120,
+        intermediate_size=17408,
+        num_hidden_layers=40,
+        num_attention_heads=40,
+        num_key_value_heads=8,
+        head_dim=128,
+        tie_word_embeddings=False,
+        dtype="bfloat16",
+    )
+    config.save_pretrained(folder)
+    return folder
+
+
+# Of 40 layers of 0.66 GB in 16 bits, as many are on the GPU as have room beside embeddings of 1.56 GB and as much
+# again, which is kept for what is copied there; behind them comes an output layer of 1.56 GB.
+@pytest.mark.parametrize(
+    ("gpu", "quantization", "left", "enough", "short"),
+    [(8, "nf4", 19, 15.5, 14.5), (12, "int8", 19, 15.0, 14.5), (10, "bf16", 32, 23.5, 23.0)],
+)
+def test_what_stays_in_memory_has_room_in_16_bits(
+    qwen3_14b: Path, gpu: float, quantization: str, left: int, enough: float, short: float
+) -> None:
+    found = placed(qwen3_14b, QWEN3_14B, quantization, machine(enough, gpu))
+    assert found.offloads and set(found.devices.values()) == {0, "cpu"}
+    _, behind = placement.device_map(qwen3_14b, quantization, found.max_memory)
+    assert behind == pytest.approx((left * 0.661 + 1.556) * GB, rel=0.01)
+    with pytest.raises(FacescriptError) as caught:
+        placed(qwen3_14b, QWEN3_14B, quantization, machine(short, gpu))
+    assert caught.value.code == "no_memory"
+
+
+def test_a_model_that_would_fit_is_smaller_than_the_one_that_does_not() -> None:
+    with pytest.raises(FacescriptError) as caught:
+        placed(FOLDER, QWEN3_14B, "nf4", machine(12, 8))
+    # Memory beside the GPU is larger, but takes 16 bits.
+    assert caught.value.hint.startswith("Choose a model of up to about 9.8 billion parameters")
+
+
+def test_what_accelerate_leaves_in_memory_is_counted_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "device_map", lambda *_: ({"model": "cpu"}, 16 * GB))
+    assert placed(FOLDER, QWEN3_14B, "nf4", machine(17, 8)).devices == {"model": "cpu"}
+    with pytest.raises(FacescriptError) as caught:
+        placed(FOLDER, QWEN3_14B, "nf4", machine(16, 8))
+    assert caught.value.message.endswith("7.2 GB on the GPU and 15.5 GB of memory can be used, in 16 bits a weight.")
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+def test_a_gpu_without_room_for_the_embeddings_is_no_help(quantization: str) -> None:
+    assert place(QWEN3_14B, quantization, machine(100, 3)) is None
 
 
 @pytest.mark.parametrize(
@@ -159,7 +226,7 @@ def test_a_gpus_limit_is_reckoned_in_the_precision_that_is_loaded(
     model = toys.language_model(4).to(getattr(torch, stored))
     model.save_pretrained(tmp_path)
     room = int(0.62 * size * sum(p.numel() for p in model.parameters()))
-    found = placement.device_map(tmp_path, quantization, {0: room, "cpu": GB})
+    found, _ = placement.device_map(tmp_path, quantization, {0: room, "cpu": GB})
     placed = [p.numel() for name, p in model.named_parameters() if _device(found, name) == 0]
     assert 0 < size * sum(placed) <= room
     assert set(found.values()) == {0, "cpu"}
