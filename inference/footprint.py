@@ -45,7 +45,7 @@ class Footprint:
     how many numbers a token leaves in the key-value cache; `passed` how many a token takes in the widest layer, its
     scores of attention for `TOKENS` tokens among them; `widest` is the largest linear layer's weights. Of the `other`
     weights, `tables` are in embeddings and the output layer, `table` in the largest of those; the rest of the model is
-    in `layers` that are much alike.
+    in `layers` that are much alike. `adapter` is how many weights a LoRA adds.
     """
 
     linear: int
@@ -57,6 +57,7 @@ class Footprint:
     tables: int
     table: int
     layers: int
+    adapter: int = 0
 
     @property
     def parameters(self) -> int:
@@ -91,10 +92,11 @@ class Footprint:
         return int(size * (self.cached * TOKENS + self.passed * BLOCK))
 
     def needed(self, quantization: str, rows: int = 1) -> int:
-        """Bytes that the model takes while it decodes `rows` keyframes: weights, caches, and a layer's work."""
+        """Bytes that the model takes while it decodes `rows` keyframes: weights, LoRA, caches, and a layer's work."""
         # A quantized layer's weights are unpacked to 16 bits while it works.
         unpacked = 2 * self.widest if quantization in ("nf4", "int8") else 0
-        return self.weights(quantization) + unpacked + rows * self.row(quantization)
+        # peft keeps a LoRA's matrices in 32 bits, whatever they are stored in.
+        return self.weights(quantization) + 4 * self.adapter + unpacked + rows * self.row(quantization)
 
 
 def footprint(folder: Path) -> Footprint:
@@ -119,6 +121,14 @@ def footprint(folder: Path) -> Footprint:
                 tables += [count] if vocabulary in shape else []
     layers = _size(sizes, *_LAYERS)
     return Footprint(linear, other, stored, _cached(sizes), _passed(sizes), widest, sum(tables), max(tables), layers)
+
+
+def adapter_weights(folder: Path) -> int:
+    """How many weights the LoRA in `folder` holds, with whole layers that were trained with it (`modules_to_save`).
+
+    Raises FacescriptError (`bad_model`) if its file cannot be read.
+    """
+    return sum(math.prod(shape) for _, shape, _ in _tensors(folder / "adapter_model.safetensors"))
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -76,6 +76,6 @@ def _make_here(options: ModelOptions, models: Path) -> Backend:
     folder = hub_cache.folder(options.model)
     adapter = hub_cache.folder(options.adapter) if options.adapter else None
     if options.quantization == "auto":
-        chosen = quantization.fitting(folder, chosen)
+        chosen = quantization.fitting(folder, chosen, adapter)
     local = load(folder, chosen, adapter)
     return LocalBackend(local, Examples.load(), trained=adapter is not None, decoding=options.decoding)

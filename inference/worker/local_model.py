@@ -13,9 +13,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from ...performance import FacescriptError
-from ..footprint import footprint
-from .model_folder import TEMPLATE_BYTES, check_lora, check_model
-from .placement import ROWS, Placement, placed, this_machine
+from .model_folder import TEMPLATE_BYTES
+from .placement import ROWS, Placement, measured, placed, this_machine
 from .template_trial import THINKING_OFF, template_faults
 
 # "none" is the precision that the weights are stored in.
@@ -215,11 +214,8 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    check_model(folder)
-    if adapter is not None:
-        check_lora(adapter)
+    size = measured(folder, adapter)
     _quiet()
-    size = footprint(folder)
     try:
         place = placed(folder, size, quantization, this_machine())
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

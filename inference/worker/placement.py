@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from ...performance import FacescriptError
-from ..footprint import LINEAR_BITS, Footprint
+from ..footprint import LINEAR_BITS, Footprint, adapter_weights, footprint
 from ..models import memory
+from .model_folder import check_lora, check_model
 
 # Left free for everything else: the rest of the machine, or what a GPU's own library takes.
 _SPARE = 512 << 20
@@ -75,6 +76,19 @@ def this_machine() -> Machine:
     left = psutil.virtual_memory().available if told is None else told
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     return Machine(left, tuple(torch.cuda.mem_get_info(number)[0] for number in gpus))
+
+
+def measured(folder: Path, adapter: Path | None = None) -> Footprint:
+    """The sizes of a model, with a LoRA if there is one, from its files' beginnings.
+
+    Raises FacescriptError (`no_model`, `bad_model`, `bad_adapter`) for a folder that is not what it should be.
+    """
+    check_model(folder)
+    size = footprint(folder)
+    if adapter is None:
+        return size
+    check_lora(adapter)
+    return replace(size, adapter=adapter_weights(adapter))
 
 
 def place(size: Footprint, quantization: str, machine: Machine) -> Placement | None:
@@ -139,7 +153,8 @@ def _no_room(folder: Path, size: Footprint, quantization: str, machine: Machine)
     # Else the sum of both would seem to be enough.
     wide = ", in 16 bits a weight" if machine.gpus and quantization in ("nf4", "int8") else ""
     what = (
-        f"The model in {folder} needs about {_gb(size.needed(quantization, 1))} in {_NAMES[quantization]}; "
+        f"The model in {folder}{' with its adapter' if size.adapter else ''} needs about "
+        f"{_gb(size.needed(quantization, 1))} in {_NAMES[quantization]}; "
         f"{free}{_gb(machine.in_memory)} of memory can be used{wide}."
     )
     return FacescriptError("no_memory", what, _advice(size, quantization, machine))

@@ -16,10 +16,8 @@ import torch
 
 from ...performance import FacescriptError
 from ...performance.parsing import read_object
-from ..footprint import footprint
 from . import placement
 from .local_model import QUANTIZATIONS, LocalModel, Quantization, load
-from .model_folder import check_model
 
 _CHOICE_FILE = "quantization.json"
 
@@ -40,13 +38,12 @@ def resolve(name: str, models: Path) -> Quantization:
     return next((name for name in QUANTIZATIONS if name == found), "bf16")
 
 
-def fitting(folder: Path, wanted: Quantization) -> Quantization:
-    """`wanted` if the model in `folder` fits into this machine's memory so, else a smaller one.
+def fitting(folder: Path, wanted: Quantization, adapter: Path | None = None) -> Quantization:
+    """`wanted` if the model in `folder`, with its LoRA, fits into this machine's memory so, else a smaller one.
 
-    Raises FacescriptError (`no_model`, `bad_model`).
+    Raises FacescriptError (`no_model`, `bad_model`, `bad_adapter`).
     """
-    check_model(folder)
-    found = placement.fitting(footprint(folder), wanted, placement.this_machine())
+    found = placement.fitting(placement.measured(folder, adapter), wanted, placement.this_machine())
     return next(name for name in QUANTIZATIONS if name == found)
 
 

@@ -15,7 +15,7 @@ import families
 import toys
 from facescript.inference.footprint import Footprint, footprint
 from facescript.inference.options import EMBEDDED_MODEL
-from facescript.inference.worker import local_model, placement
+from facescript.inference.worker import local_model, placement, quantization
 from facescript.inference.worker.placement import Machine, place, placed
 from facescript.performance import FacescriptError
 from hypothesis import given
@@ -140,6 +140,52 @@ def test_nothing_is_loaded_where_there_is_no_room(tmp_path: Path, monkeypatch: p
     with pytest.raises(FacescriptError) as caught:
         local_model.load(tmp_path, "bf16")
     assert caught.value.code == "no_memory"
+
+
+@pytest.fixture
+def adapted(tmp_path: Path) -> tuple[Path, Path]:
+    """A toy's folder, and that of a LoRA for it with 2 matrices of rank 4 in each of its 2 layers, and an output layer
+    of its own."""
+    from peft import LoraConfig, get_peft_model
+
+    toy = families.toy("qwen3", "digit by digit")
+    toy.model.save_pretrained(tmp_path / "model")
+    toy.tokenizer.save_pretrained(tmp_path / "model")
+    config = LoraConfig(r=4, target_modules=["q_proj"], modules_to_save=["lm_head"], task_type="CAUSAL_LM")
+    get_peft_model(toy.model, config).bfloat16().save_pretrained(tmp_path / "lora")
+    return tmp_path / "model", tmp_path / "lora"
+
+
+def test_an_adapter_takes_32_bits_a_weight(adapted: tuple[Path, Path]) -> None:
+    folder, lora = adapted
+    without, size = placement.measured(folder), placement.measured(folder, lora)
+    # From 16 numbers to 4, and from those to 2 heads of 8; 600 tokens' scores from 16 numbers.
+    assert size.adapter == 2 * (16 * 4 + 4 * 16) + len(families.tokenizer("digit by digit", "qwen3")) * 16
+    assert size.needed("nf4") == without.needed("nf4") + 4 * size.adapter
+    loaded = local_model.load(folder, "bf16", lora).model
+    taken = {name: p.numel() * p.element_size() for name, p in loaded.named_parameters()}
+    assert sum(taken[name] for name in taken if "lora_" in name) == 4 * 2 * (16 * 4 + 4 * 16)
+    # A whole layer's copy takes what it is made in.
+    assert sum(taken.values()) <= without.weights("bf16") + 4 * size.adapter
+
+
+def test_a_model_that_fits_without_its_adapter_is_not_loaded_with_it(
+    adapted: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lora = adapted
+    # What one keyframe takes, and half of the adapter.
+    size = placement.measured(folder, lora)
+    free = Machine((512 << 20) + size.needed("fp32") - 2 * size.adapter)
+    monkeypatch.setattr(local_model, "this_machine", lambda: free)
+    monkeypatch.setattr(placement, "this_machine", lambda: free)
+    local_model.load(folder, "fp32")
+    with pytest.raises(FacescriptError) as caught:
+        local_model.load(folder, "fp32", lora)
+    assert caught.value.code == "no_memory"
+    assert caught.value.message.startswith(f"The model in {folder} with its adapter needs about")
+    # Automatic finds a smaller one.
+    assert quantization.fitting(folder, "fp32") == "fp32"
+    assert quantization.fitting(folder, "fp32", lora) == "bf16"
 
 
 @pytest.mark.parametrize(
