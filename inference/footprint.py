@@ -45,7 +45,8 @@ class Footprint:
     how many numbers a token leaves in the key-value cache; `passed` how many a token takes in the widest layer, its
     scores of attention for `TOKENS` tokens among them; `widest` is the largest linear layer's weights. Of the `other`
     weights, `tables` are in embeddings and the output layer, `table` in the largest of those; the rest of the model is
-    in `layers` that are much alike. `adapter` is how many weights a LoRA adds.
+    in `layers` that are much alike. `adapter` is how many weights a LoRA adds. `packed` is the quantization that the
+    files are in already and stay in, `nf4` or `int8`, else "".
     """
 
     linear: int
@@ -58,6 +59,7 @@ class Footprint:
     table: int
     layers: int
     adapter: int = 0
+    packed: str = ""
 
     @property
     def parameters(self) -> int:
@@ -66,7 +68,7 @@ class Footprint:
 
     def weights(self, quantization: str) -> int:
         """Bytes of the weights; `none` is as they are stored."""
-        if quantization not in LINEAR_BITS:
+        if self.packed or quantization not in LINEAR_BITS:
             return self.stored
         return int(self.linear * LINEAR_BITS[quantization] + self.other * OTHER_BITS[quantization]) // 8
 
@@ -107,6 +109,8 @@ def footprint(folder: Path) -> Footprint:
     vocabulary = _size(sizes, "vocab_size")
     linear = other = stored = widest = 0
     tables = [0]
+    already = stored_quantization(config)
+    packed = already if already in ("nf4", "int8") else ""
     tied = bool(config.get("tie_word_embeddings", sizes.get("tie_word_embeddings")))
     for path in _weights(folder):
         for name, shape, bits in _tensors(path):
@@ -114,13 +118,44 @@ def footprint(folder: Path) -> Footprint:
             if tied and name.endswith("lm_head.weight"):
                 continue
             stored += count * bits // 8
+            if packed and _is_scale(name):
+                continue
+            # Two weights of 4 bit in a byte.
+            count *= 2 if packed == "nf4" and bits == 8 else 1
             if len(shape) == 2 and vocabulary not in shape and "experts" not in name and name.endswith(".weight"):
                 linear, widest = linear + count, max(widest, count)
             else:
                 other += count
                 tables += [count] if vocabulary in shape else []
     layers = _size(sizes, *_LAYERS)
-    return Footprint(linear, other, stored, _cached(sizes), _passed(sizes), widest, sum(tables), max(tables), layers)
+    read = (linear, other, stored, _cached(sizes), _passed(sizes), widest, sum(tables), max(tables), layers)
+    return Footprint(*read, packed=packed)
+
+
+def stored_quantization(config: Mapping[str, Any]) -> str:
+    """How the weights beside a configuration are quantized already: "" if they are not, `nf4` or `int8` by bitsandbytes
+    as Facescript does it, else the name of another method."""
+    levels = [config, config.get("text_config")]
+    given = (level.get("quantization_config") for level in levels if isinstance(level, Mapping))
+    found = next((one for one in given if one is not None), None)
+    if found is None:
+        return ""
+    asked: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    # Older files name the method by what they ask of it alone.
+    method = asked.get("quant_method") or "bitsandbytes"
+    if method != "bitsandbytes":
+        return str(method)[:40]
+    if asked.get("load_in_8bit"):
+        return "int8"
+    if asked.get("load_in_4bit"):
+        # bitsandbytes' own default.
+        return str(asked.get("bnb_4bit_quant_type", "fp4"))[:40]
+    return "a method without a name"
+
+
+def _is_scale(name: str) -> bool:
+    """Whether a tensor of a file of bitsandbytes' holds scales and the like of another one."""
+    return ".weight." in name or name.endswith((".SCB", ".weight_format"))
 
 
 def adapter_weights(folder: Path) -> int:

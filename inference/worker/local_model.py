@@ -209,12 +209,16 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
     """Load the model in `folder`, with the LoRA in `adapter` (peft's form) if there is one.
 
     On a CUDA or Apple GPU if torch finds one, with parts in the machine's memory where an NVIDIA GPU is too small, else
-    on the CPU. Raises FacescriptError (`no_model`, `bad_model`, `no_memory`, `bad_adapter`); `no_memory` before any
-    weights are read, if an estimate says so.
+    on the CPU. Weights that bitsandbytes has quantized already stay as they are, whatever `quantization` says.
+
+    Raises FacescriptError (`no_model`, `bad_model`, `no_memory`, `bad_adapter`); `no_memory` before any weights are
+    read, if an estimate says so.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     size = measured(folder, adapter)
+    # What is quantized already stays so.
+    quantization = next((name for name in QUANTIZATIONS if name == size.packed), quantization)
     _quiet()
     try:
         place = placed(folder, size, quantization, this_machine())
@@ -226,7 +230,7 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
             use_safetensors=True,
             output_loading_info=True,
             **_where(quantization, place),
-            **_quantization_arguments(quantization, place.offloads),
+            **_quantization_arguments(quantization, place.offloads, bool(size.packed)),
         )
     except FacescriptError:
         raise
@@ -280,9 +284,12 @@ def _try_chat_form(form: str, folder: Path) -> None:
         raise FacescriptError("bad_model", f"The chat template of the model in {folder} {wrong}.", _OTHER)
 
 
-def _quantization_arguments(quantization: Quantization, offloads: bool) -> dict[str, Any]:
+def _quantization_arguments(quantization: Quantization, offloads: bool, packed: bool) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
+    if packed:
+        # The folder's configuration says how.
+        return {"dtype": torch.bfloat16}
     if quantization == "nf4":
         config = BitsAndBytesConfig(
             load_in_4bit=True,

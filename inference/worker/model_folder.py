@@ -17,6 +17,7 @@ from typing import Any
 
 from ...performance import FacescriptError
 from ...performance.parsing import parse_json, read_object, read_text
+from ..footprint import stored_quantization
 
 _CHOOSE = "Choose a folder with config.json, tokenizer.json and *.safetensors files, as Hugging Face models have."
 _AGAIN = "Download or convert the model again."
@@ -87,7 +88,12 @@ def check_model(folder: Path) -> None:
         if not _there(folder / name):
             raise FacescriptError("bad_model", f"{folder} has no {name[:60]}, which its index names.", _AGAIN)
     stored = sum(_weights(folder, path) for path in _safetensors(folder))
-    _check_size(folder, _json(folder, "config.json"), stored)
+    config = _json(folder, "config.json")
+    _check_size(folder, config, stored)
+    method = stored_quantization(config)
+    if method not in ("", "nf4", "int8"):
+        what = f"The weights in {folder} are quantized already ({method}), which cannot be read here."
+        raise FacescriptError("bad_model", what, "Choose the unquantized model, or run this one on a server.")
 
 
 def check_lora(folder: Path) -> None:

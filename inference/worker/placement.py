@@ -99,7 +99,8 @@ def place(size: Footprint, quantization: str, machine: Machine) -> Placement | N
     room = machine.on_gpus - size.needed(quantization, 0)
     if placed := _rows(size, quantization, room):
         return placed
-    return _beside(size, quantization, machine)
+    # What is quantized already cannot be kept in memory in 16 bits.
+    return None if size.packed else _beside(size, quantization, machine)
 
 
 def _beside(size: Footprint, quantization: str, machine: Machine) -> Placement | None:
@@ -151,7 +152,7 @@ def placed(folder: Path, size: Footprint, quantization: str, machine: Machine) -
 def _no_room(folder: Path, size: Footprint, quantization: str, machine: Machine) -> FacescriptError:
     free = f"{_gb(machine.on_gpus)} on the GPU and " if machine.gpus else ""
     # Else the sum of both would seem to be enough.
-    wide = ", in 16 bits a weight" if machine.gpus and quantization in ("nf4", "int8") else ""
+    wide = ", in 16 bits a weight" if machine.gpus and quantization in ("nf4", "int8") and not size.packed else ""
     what = (
         f"The model in {folder}{' with its adapter' if size.adapter else ''} needs about "
         f"{_gb(size.needed(quantization, 1))} in {_NAMES[quantization]}; "

@@ -193,6 +193,45 @@ def test_sizes_that_few_families_have_are_read(folder: Path, changes: dict[str, 
     model_folder.check_model(folder)
 
 
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "gptq"),
+        ({"quant_method": "awq"}, "awq"),
+        ({"quant_method": "fp8"}, "fp8"),
+        ({"quant_method": "mxfp4"}, "mxfp4"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "fp4"}, "fp4"),
+        ({"quant_method": None, "load_in_4bit": True}, "fp4"),
+        ({}, "a method without a name"),
+        ([], "a method without a name"),
+    ],
+)
+@pytest.mark.parametrize("within", [False, True])
+def test_what_is_quantized_by_others_is_refused_by_name(folder: Path, method: Any, name: str, within: bool) -> None:
+    asked = {"quantization_config": method}
+    (folder / "config.json").write_text(json.dumps(CONFIG | ({"text_config": CONFIG | asked} if within else asked)))
+    with pytest.raises(FacescriptError) as caught:
+        model_folder.check_model(folder)
+    assert caught.value.code == "bad_model"
+    assert caught.value.message == (
+        f"The weights in {folder} are quantized already ({name}), which cannot be read here."
+    )
+    assert caught.value.hint == "Choose the unquantized model, or run this one on a server."
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        None,
+        {"quant_method": "bitsandbytes", "load_in_8bit": True},
+        {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+    ],
+)
+def test_what_bitsandbytes_has_quantized_is_read(folder: Path, method: Any) -> None:
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"quantization_config": method}))
+    model_folder.check_model(folder)
+
+
 def test_a_models_folder_with_an_adapter_in_it_is_refused(folder: Path) -> None:
     """transformers would load the base that the adapter names, from wherever that is."""
     (folder / "adapter_config.json").write_text(json.dumps(LORA | {"base_model_name_or_path": "someone/else"}))

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,6 +142,50 @@ def test_nothing_is_loaded_where_there_is_no_room(tmp_path: Path, monkeypatch: p
     with pytest.raises(FacescriptError) as caught:
         local_model.load(tmp_path, "bf16")
     assert caught.value.code == "no_memory"
+
+
+@pytest.fixture(params=["nf4", "int8"])
+def packed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, Path]:
+    """A quantization, a toy's folder, and that of the same toy quantized so by bitsandbytes."""
+    from transformers import AutoModelForCausalLM
+
+    toy = families.toy("qwen3", "digit by digit")
+    for name in ("plain", "packed"):
+        toy.tokenizer.save_pretrained(tmp_path / name)
+    toy.model.bfloat16().save_pretrained(tmp_path / "plain")
+    asked = local_model._quantization_arguments(request.param, offloads=False, packed=False)
+    AutoModelForCausalLM.from_pretrained(tmp_path / "plain", **asked).save_pretrained(tmp_path / "packed")
+    return request.param, tmp_path / "plain", tmp_path / "packed"
+
+
+@pytest.mark.parametrize("wanted", ["nf4", "int8", "bf16", "fp32", "none"])
+def test_what_is_quantized_already_is_loaded_and_named_as_it_is(packed: tuple[str, Path, Path], wanted: Any) -> None:
+    name, _, folder = packed
+    loaded = local_model.load(folder, wanted)
+    assert loaded.quantization == name
+    kind = {"nf4": "Linear4bit", "int8": "Linear8bitLt"}[name]
+    assert type(loaded.model.model.layers[0].mlp.up_proj).__name__ == kind
+
+
+def test_what_is_quantized_already_takes_what_it_is_stored_in(packed: tuple[str, Path, Path]) -> None:
+    name, plain, folder = packed
+    whole, size = footprint(plain), footprint(folder)
+    assert size.packed == name
+    assert (size.parameters, size.linear, size.widest) == (whole.parameters, whole.linear, whole.widest)
+    assert size.weights("fp32") == size.weights("nf4") == size.stored
+    # Nothing smaller can be had of it.
+    free = Machine((512 << 20) + size.needed(name) - 1)
+    with pytest.raises(FacescriptError) as caught:
+        placed(folder, size, name, free)
+    assert "as Quantization" not in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["nf4", "int8"])
+def test_what_is_quantized_already_goes_to_one_kind_of_device(name: str) -> None:
+    size = replace(QWEN3_14B, packed=name, stored=10 * GB)
+    found = place(size, name, machine(2, 13))
+    assert found is not None and not found.offloads
+    assert place(size, name, machine(100, 10)) is None
 
 
 @pytest.fixture
