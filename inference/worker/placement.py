@@ -202,11 +202,11 @@ def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) ->
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=wide)
     model.tie_weights()
     packed = {"nf4": CustomDtype.INT4, "int8": torch.int8}.get(quantization)
+    tables = _tables(model)
     kept = {
         name: torch.bfloat16
-        for module in (model.get_input_embeddings(), model.get_output_embeddings())
         for name, parameter in model.named_parameters()
-        if packed is not None and module is not None and parameter is module.weight
+        if packed is not None and (parameter.dim() != 2 or id(parameter) in tables)
     }
     found: dict[str, Any] = infer_auto_device_map(
         model,
@@ -217,6 +217,12 @@ def device_map(folder: Path, quantization: str, limits: dict[int | str, int]) ->
     )
     behind = sum(p.numel() * p.element_size() for name, p in model.named_parameters() if _device(found, name) == "cpu")
     return found, behind
+
+
+def _tables(model: Any) -> set[int]:
+    """The identities of the matrices that bitsandbytes leaves as they are: of embeddings and of the output layer."""
+    modules = [model.get_output_embeddings(), *(m for m in model.modules() if isinstance(m, torch.nn.Embedding))]
+    return {id(module.weight) for module in modules if module is not None}
 
 
 def _device(devices: dict[str, Any], name: str) -> Any:

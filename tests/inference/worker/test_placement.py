@@ -268,6 +268,20 @@ def qwen3_14b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+def test_experts_that_are_not_quantized_are_reckoned_in_16_bits(tmp_path: Path, quantization: str) -> None:
+    from transformers import Qwen3MoeConfig
+
+    sizes = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = Qwen3MoeConfig(vocab_size=10, num_experts=8, moe_intermediate_size=128, head_dim=32, **sizes)
+    config.save_pretrained(tmp_path)
+    # Two of the four layers, and one more that accelerate keeps free: 8 experts of 3 matrices, in 16 bits.
+    experts = 8 * 3 * 64 * 128 * 2
+    found, behind = placement.device_map(tmp_path, quantization, {0: int(3.5 * experts), "cpu": GB})
+    assert [found[f"model.layers.{number}"] for number in range(4)] == [0, 0, "cpu", "cpu"]
+    assert behind == pytest.approx(2 * experts, rel=0.1)
+
+
 # Of 40 layers of 0.66 GB in 16 bits, as many are on the GPU as have room beside embeddings of 1.56 GB and as much
 # again, which is kept for what is copied there; behind them comes an output layer of 1.56 GB.
 @pytest.mark.parametrize(
