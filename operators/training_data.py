@@ -2,11 +2,14 @@
 """Performances out as training data: as they are on the timeline now, a line each, added to one file.
 
 `run.py train --data` reads such files (docs/training.md). A line holds script, background, emotion, and of each beat
-its time, its description and its pose; no name of an object, a file or a person that is not in those texts.
+its time, its description and its pose; no name of an object, a file or a person that is not in those texts, and so no
+id: that of a recording is its file's name. A take that is in the file already, under the same texts, is replaced.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ..performance import FacescriptError, Performance, jsonl
+from ..performance import Brief, FacescriptError, Performance, jsonl
 from ..performance.parsing import decode, open_regular
 from ..performance.saving import saved
 from . import desk, faces
@@ -46,7 +49,7 @@ class FACESCRIPT_OT_export_training_data(FaceFile, bpy.types.Operator, ExportHel
         name="Existing File",
         description="What becomes of performances that are in the file",
         items=[
-            ("ADD", "Add to It", "Keep them; a take that is there already is not saved again"),
+            ("ADD", "Add to It", "Keep them; a take of the same script, background and emotion is replaced"),
             ("REPLACE", "Replace", "Begin the file anew"),
         ],
         default="ADD",
@@ -63,16 +66,21 @@ class FACESCRIPT_OT_export_training_data(FaceFile, bpy.types.Operator, ExportHel
 
     def run(self, context: bpy.types.Context, path: Path) -> None:
         """Write the lines; the file is replaced when all of them are there."""
-        found = [_training(obj, context.scene) for obj in self._objects(context)]
-        before, text = _read(path) if self.existing == "ADD" and path.exists() else ([], "")
-        known = set(map(_identity, before))
-        added = {what: p for p in found if (what := _identity(p)) not in known}
+        found = {_identity(p): p for obj in self._objects(context) for p in [_training(obj, context.scene)]}
+        before = _read(path) if self.existing == "ADD" and path.exists() else []
+        kept = [(p, line) for p, line in before if _identity(p) in found or not _is_older(p, found.values())]
+        known = {_identity(p) for p, _ in kept}
+        added = [line for line in found if line not in known]
         with saved(path) as stream:
-            stream.write(text)
-            stream.writelines(jsonl.to_line(jsonl.performance_to_dict(performance)) for performance in added.values())
-        note = f"{len(added)} of {len(found)} takes are new; the file holds {len(before) + len(added)} performances."
-        session().note = note
-        self.report({"INFO"}, rpt_(note))
+            stream.writelines([*(line for _, line in kept), *added])
+        notes = [f"{len(added)} of {len(found)} takes are new; the file holds {len(kept) + len(added)} performances."]
+        if gone := len(before) - len(kept):
+            notes.append(f"Older lines of the same script, background and emotion, which they replace: {gone}.")
+        if mute := sum(not p.brief.script.strip() for p in found.values()):
+            notes.append(f"Takes without a script, from which the planner learns nothing: {mute}.")
+            notes.append("Fill in Script in the sidebar, then export again.")
+        session().note = " ".join(notes)
+        self.report({"WARNING" if mute else "INFO"}, rpt_(session().note))
 
     def _objects(self, context: bpy.types.Context) -> list[Any]:
         if self.scope == "ACTIVE":
@@ -93,18 +101,42 @@ def _training(obj: Any, scene: Any) -> Performance:
         if not beat.text.strip():
             what = f"The beat at frame {beat.frame} of {obj.name!r} has no description."
             raise FacescriptError("no_text", what, "Write one, or press Describe Pose.")
-    return open_desk.shown(open_desk.beats)
+    shown = open_desk.shown(open_desk.beats)
+    brief = _nameless(shown.brief, open_desk.face.brief())
+    # What is typed may be longer than a line takes.
+    return replace(shown, brief=jsonl.brief_from_dict(jsonl.brief_to_dict(brief)))
 
 
-def _read(path: Path) -> tuple[list[Performance], str]:
-    """What a file holds, as `run.py train` reads it, and its text as it stands. Raises FacescriptError."""
-    performances = list(jsonl.read_described(path))
+def _nameless(made_of: Brief, typed: Brief) -> Brief:
+    """The texts that a performance was made of. One without a script - a recording, or beats by hand - has those that
+    are typed into the panel where it has none."""
+    if made_of.script.strip():
+        return Brief(made_of.script, made_of.background, made_of.emotion)
+    return Brief(typed.script, made_of.background or typed.background, made_of.emotion or typed.emotion)
+
+
+def _read(path: Path) -> list[tuple[Performance, str]]:
+    """What a file holds, as `run.py train` reads it, each with its line as it stands. Raises FacescriptError."""
+    performances = jsonl.read_described(path)
     with open_regular(path) as stream:
-        text = decode(stream.read())
-    return performances, text if not text or text.endswith("\n") else text + "\n"
+        lines = [decode(line).rstrip("\r\n") + "\n" for line in stream if line.strip()]
+    return list(zip(performances, lines, strict=True))
+
+
+def _is_older(line: Performance, takes: Collection[Performance]) -> bool:
+    """Whether a line is what one of the takes was before: two poses for one description teach neither. A line without
+    a script is known by its descriptions, so that it goes when the script was filled in."""
+    if line.brief.script.strip():
+        return any(_texts(line.brief) == _texts(take.brief) for take in takes)
+    return any([k.text for k in line.keyframes] == [k.text for k in take.keyframes] for take in takes)
+
+
+def _texts(brief: Brief) -> tuple[str, str, str]:
+    return brief.script, brief.background, brief.emotion
 
 
 def _identity(performance: Performance) -> str:
+    """The performance as a line without an id."""
     return jsonl.to_line(jsonl.performance_to_dict(performance) | {"id": ""})
 
 

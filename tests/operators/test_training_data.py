@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 bpy = pytest.importorskip("bpy")
 
-from facescript.performance import jsonl  # noqa: E402
+from facescript.performance import INDEX, jsonl, live_link  # noqa: E402
 from scenes import ENTRY, key_by_hand, state  # noqa: E402
 
 SHAPES = ("jawOpen", "browInnerUp", "mouthSmileLeft", "cheekPuff", "eyeBlinkLeft", "noseSneerRight")
@@ -71,12 +72,78 @@ def test_takes_are_added_to_the_file_and_none_is_there_twice(performed: Any, tmp
     assert first.startswith(theirs + "\n") and len(read(path)) == 2
     export(path)
     assert path.read_text() == first
-    key_by_hand(performed, "cheekPuff", 25, 0.5)
-    export(path)
-    assert path.read_text().startswith(first) and len(read(path)) == 3
+    performed.facescript.beats[1].text = "a corner up"
     export(path, existing="REPLACE")
     [only] = read(path)
-    assert only.keyframes[1].pose["cheekPuff"] == pytest.approx(0.5)
+    assert only.keyframes[1].text == "a corner up"
+
+
+def test_a_take_that_was_corrected_replaces_its_line_and_no_other(
+    extension: Any, performed: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "takes.jsonl"
+    sad = json.dumps(ENTRY | {"emotion": "Sad"}) + "\r\n"
+    path.write_bytes(b"\n" + sad.encode())
+    export(path)
+    assert "replace" not in extension.session.note
+    key_by_hand(performed, "cheekPuff", 25, 0.5)
+    export(path)
+    assert extension.session.note == (
+        "1 of 1 takes are new; the file holds 2 performances. "
+        "Older lines of the same script, background and emotion, which they replace: 1."
+    )
+    kept, corrected = read(path)
+    assert (kept.brief.emotion, kept.keyframes[1].pose["cheekPuff"]) == ("Sad", 0.0)
+    assert (corrected.brief.emotion, corrected.keyframes[1].pose["cheekPuff"]) == ("Smug", pytest.approx(0.5))
+
+
+def recorded(tmp_path: Path) -> Any:
+    """A face with a recording as beats, from a file that is named after a person; returns its settings."""
+    values = np.zeros((121, 61))
+    values[60:, INDEX["jawOpen"]] = 0.8
+    live_link.write(tmp_path / "Slate12_Jane_Doe_iPhone.csv", values, 60.0)
+    bpy.ops.facescript.add_face()
+    face = bpy.context.view_layer.objects.active.facescript
+    bpy.ops.facescript.import_performance(filepath=str(tmp_path / "Slate12_Jane_Doe_iPhone.csv"), recording_as="BEATS")
+    return face
+
+
+def test_a_recording_has_the_texts_of_the_panel_and_not_its_files_name(extension: Any, tmp_path: Path) -> None:
+    face = recorded(tmp_path)
+    face.script, face.background, face.emotion = "Deal. I said deal.", "A back room", "Satisfied"
+    assert export(tmp_path / "takes.jsonl") == {"FINISHED"}
+    text = (tmp_path / "takes.jsonl").read_text()
+    entry = json.loads(text)
+    assert (entry["script"], entry["background"], entry["emotion"], entry["id"]) == (
+        "Deal. I said deal.",
+        "A back room",
+        "Satisfied",
+        "",
+    )
+    assert "Jane" not in text and "without a script" not in extension.session.note
+
+
+def test_a_take_without_a_script_is_said_and_goes_when_the_script_is_there(extension: Any, tmp_path: Path) -> None:
+    face, path = recorded(tmp_path), tmp_path / "takes.jsonl"
+    export(path)
+    assert extension.session.note == (
+        "1 of 1 takes are new; the file holds 1 performances. Takes without a script, from which the planner learns "
+        "nothing: 1. Fill in Script in the sidebar, then export again."
+    )
+    face.script = "Deal."
+    export(path)
+    assert [p.brief.script for p in read(path)] == ["Deal."]
+    face.script = "x" * 100_001
+    with pytest.raises(RuntimeError, match="the limit is 100000"):
+        export(path)
+    assert [p.brief.script for p in read(path)] == ["Deal."]
+
+
+def test_what_was_typed_since_is_not_taken_for_what_a_performance_was_made_of(performed: Any, tmp_path: Path) -> None:
+    performed.facescript.script, performed.facescript.emotion = "Another one.", "Glad"
+    export(tmp_path / "takes.jsonl")
+    [found] = read(tmp_path / "takes.jsonl")
+    assert (found.brief.script, found.brief.emotion) == ("Oh, really?", "Smug")
 
 
 def test_all_faces_of_a_scene_are_saved_at_once(performed: Any, tmp_path: Path) -> None:
