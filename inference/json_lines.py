@@ -20,6 +20,9 @@ from .setup.runtime import Runtime, child_environment
 # Errors that every other line would meet as well.
 _HOPELESS = ("no_model", "bad_model", "bad_adapter", "no_memory", "no_worker", "server_unreachable", "server_key")
 
+# As the sidebar's Seed.
+_MAX_SEED = 2**31 - 1
+
 INPUT_HELP = "JSON lines: id, script, background, emotion; to pose also keyframes with t and text"
 OUTPUT_HELP = "JSON lines with keyframes: t, text and pose with all 61 channels"
 
@@ -67,9 +70,12 @@ def model_options(options: argparse.Namespace, parser: argparse.ArgumentParser) 
 
 
 def _seed(text: str) -> int:
-    seed = int(text)
-    if not 0 <= seed < 2**31:
-        raise ValueError
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed <= _MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 0 to {_MAX_SEED}")
     return seed
 
 

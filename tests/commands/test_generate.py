@@ -157,6 +157,8 @@ def test_a_line_without_keyframes_cannot_be_posed(model: Path, tmp_path: Path) -
         (("pose", "a", "b", "--backend", "local"), "needs --model"),
         (("pose", "a", "b", "--backend", "embedded", "--model", "c"), "--model is for --backend local"),
         (("pose", "a", "b", "--seed", "99999999999999999999"), "--seed"),
+        (("pose", "a", "b", "--seed", "-1"), "--seed: '-1' is not a whole number from 0 to 2147483647"),
+        (("pose", "a", "b", "--seed", "1.5"), "--seed: '1.5' is not a whole number from 0 to 2147483647"),
         (("pose", "a", "b", "--quantization", "int3"), "invalid choice"),
     ],
 )
