@@ -70,6 +70,12 @@ def _unreadable(path: Path, error: Exception) -> FacescriptError:
     return FacescriptError("no_file", f"Cannot read {path}: {why}.", "Check the path and its permissions.")
 
 
+def is_denied(error: BaseException) -> bool:
+    """Whether what was raised comes from a file that may not be read: not a fault of what is in it."""
+    cause = error.__cause__
+    return isinstance(cause, PermissionError) or (isinstance(cause, FacescriptError) and is_denied(cause))
+
+
 def read_bytes(path: Path, limit: int) -> bytes:
     """A regular file of at most `limit` bytes. Raises what `open_regular` raises."""
     with open_regular(path, limit) as stream:

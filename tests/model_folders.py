@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 
 def model_folder(folder: Path, card: str = "", weights: int = 4096) -> Path:
@@ -19,3 +23,15 @@ def model_folder(folder: Path, card: str = "", weights: int = 4096) -> Path:
     if card:
         (folder / "README.md").write_text(card)
     return folder
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have files of that name not be readable, also by the administrator, who may read everything."""
+    opened = os.open
+
+    def refusing(path: Any, *arguments: Any, **named: Any) -> int:
+        if Path(path).name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refusing)

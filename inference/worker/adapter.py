@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...performance import CHANNELS, FacescriptError
-from ...performance.parsing import read_bytes, read_object
+from ...performance.parsing import is_denied, read_bytes, read_object
 from ..options import EMBEDDED_MODEL
 from .slots import SLOTS, Decoding, SlotsConfig
 
@@ -53,10 +53,17 @@ def check(folder: Path, model: Any) -> Adapter:
     again = "Install the extension again: its files were changed or cut short."
     if folder != _SHIPPED:
         again = "Choose a folder that `run.py train` has made, or none."
+    if _is_lora(folder):
+        what = f"{folder} holds a LoRA for a local model (adapter_config.json), not an adapter for the embedded one."
+        where = (
+            "Choose it as Adapter Folder beside its model, with Local Model; on the command line, add --model FOLDER."
+        )
+        raise FacescriptError("bad_adapter", what, where)
     try:
         found = read_object(folder / MANIFEST)
     except FacescriptError as error:
-        raise FacescriptError("bad_adapter", f"The adapter's manifest is no use: {error.message}", again) from error
+        what, hint = f"The adapter's manifest is no use: {error.message}", error.hint if is_denied(error) else again
+        raise FacescriptError("bad_adapter", what, hint) from error
     version = found.get("format", _FORMAT)
     if version != _FORMAT:
         raise FacescriptError(
@@ -91,6 +98,15 @@ def check(folder: Path, model: Any) -> Adapter:
     if channels != [channel.name for channel in CHANNELS] or config.names != SLOTS:
         raise FacescriptError("bad_adapter", "The adapter was trained for other channels or another order.", again)
     return Adapter(folder, config, decoding)
+
+
+def _is_lora(folder: Path) -> bool:
+    """Whether a folder holds a LoRA in peft's form and no adapter."""
+    try:
+        return (folder / "adapter_config.json").is_file() and not (folder / MANIFEST).exists()
+    # A name that is too long, or a folder that may not be looked into.
+    except OSError:
+        return False
 
 
 def _fits(config: SlotsConfig, made_for: Mapping[str, Any]) -> bool:
@@ -141,5 +157,7 @@ def _within(folder: Path, name: str) -> bool:
 def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(read_bytes(path, _MAX_BYTES)).hexdigest()
-    except FacescriptError:
+    except FacescriptError as error:
+        if is_denied(error):
+            raise FacescriptError("bad_adapter", error.message, error.hint) from error
         return "missing"

@@ -11,12 +11,13 @@ cache, which is made of such links.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...performance import FacescriptError
-from ...performance.parsing import parse_json, read_object, read_text
+from ...performance.parsing import is_denied, open_regular, parse_json, read_object, read_text
 from ..footprint import stored_quantization
 
 _CHOOSE = "Choose a folder with config.json, tokenizer.json and *.safetensors files, as Hugging Face models have."
@@ -99,13 +100,17 @@ def check_model(folder: Path) -> None:
 def check_lora(folder: Path) -> None:
     """Refuse a folder that is not a LoRA as peft saves it. Raises FacescriptError (`bad_adapter`)."""
     hint = "Choose a LoRA folder as peft saves it."
+    if _there(folder / "adapter.json") and not _there(folder / "adapter_config.json"):
+        what = f"{folder} holds an adapter for the embedded model (adapter.json), not a LoRA for a local one."
+        where = "Choose it as Trained Adapter with the embedded model; on the command line, leave out --model."
+        raise FacescriptError("bad_adapter", what, where)
     if not _is((folder / "adapter_model.safetensors").is_file):
         raise FacescriptError("bad_adapter", f"{folder} holds no adapter_model.safetensors.", hint)
     try:
         found = _json(folder, "adapter_config.json")
         _weights(folder, folder / "adapter_model.safetensors")
     except FacescriptError as error:
-        raise FacescriptError("bad_adapter", error.message, hint) from error
+        raise FacescriptError("bad_adapter", error.message, error.hint if is_denied(error) else hint) from error
     wrong = lora_faults(found)
     if wrong:
         raise FacescriptError("bad_adapter", f"The adapter in {folder} cannot be used: {wrong}.", hint)
@@ -217,14 +222,19 @@ def _check_size(folder: Path, config: Mapping[str, Any], stored: int) -> None:
 def _weights(folder: Path, path: Path) -> int:
     """Check a safetensors file as far as its header goes; see `header_size`."""
     _inside(folder, path)
+    data, size = _bad(lambda: _beginning(path), _AGAIN)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            length = stream.read(8)
-            data = length + stream.read(min(_HEADER, int.from_bytes(length, "little")))
         return header_size(data, size)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise FacescriptError("bad_model", f"{path} is corrupt or cut short: {error}.", _AGAIN) from error
+
+
+def _beginning(path: Path) -> tuple[bytes, int]:
+    """A safetensors file's length and header, and the file's size."""
+    with open_regular(path) as stream:
+        length = stream.read(8)
+        header = stream.read(min(_HEADER, int.from_bytes(length, "little")))
+        return length + header, os.fstat(stream.fileno()).st_size
 
 
 def _safetensors(folder: Path) -> list[Path]:
@@ -261,7 +271,7 @@ def _bad(read: Any, hint: str) -> Any:
     try:
         return read()
     except FacescriptError as error:
-        raise FacescriptError("bad_model", error.message, hint) from error
+        raise FacescriptError("bad_model", error.message, error.hint if is_denied(error) else hint) from error
 
 
 def _there(path: Path) -> bool:

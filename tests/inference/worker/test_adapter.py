@@ -17,6 +17,7 @@ from facescript.inference.options import EMBEDDED_MODEL
 from facescript.inference.worker import adapter
 from facescript.inference.worker.slots import Decoding, SlotsConfig
 from facescript.performance import CHANNELS, FacescriptError
+from model_folders import forbid
 
 FILES = (
     "poser_slots.safetensors",
@@ -220,3 +221,27 @@ def test_a_manifest_that_lacks_something_or_has_too_much_is_refused(
 def test_a_missing_manifest_is_refused_by_name(folder: Path) -> None:
     (folder / adapter.MANIFEST).unlink()
     assert str(folder / adapter.MANIFEST) in refused(folder)
+
+
+def test_a_lora_for_a_local_model_is_told_from_a_spoilt_adapter(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(FacescriptError) as caught:
+        adapter.check(tmp_path, base())
+    assert (caught.value.code, str(caught.value)) == (
+        "bad_adapter",
+        f"{tmp_path} holds a LoRA for a local model (adapter_config.json), not an adapter for the embedded one. "
+        "Choose it as Adapter Folder beside its model, with Local Model; on the command line, add --model FOLDER.",
+    )
+
+
+@pytest.mark.parametrize("name", ["adapter.json", "repertoire.safetensors"])
+def test_a_file_that_may_not_be_read_was_not_changed(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid(monkeypatch, name)
+    with pytest.raises(FacescriptError) as caught:
+        adapter.check(folder, base())
+    assert f"Cannot read {folder / name}: Permission denied." in caught.value.message
+    assert (caught.value.code, caught.value.hint) == ("bad_adapter", "Check the path and its permissions.")
+
+
+def test_names_that_no_folder_can_have_hold_nothing(tmp_path: Path) -> None:
+    assert "no use" in refused(tmp_path / ("x" * 5000))

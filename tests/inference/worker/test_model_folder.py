@@ -16,6 +16,7 @@ from facescript.inference.worker import model_folder, template_trial
 from facescript.performance import FacescriptError
 from hypothesis import given
 from hypothesis import strategies as st
+from model_folders import forbid
 
 CONFIG = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 2, "vocab_size": 16, "intermediate_size": 8}
 LORA = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
@@ -290,6 +291,43 @@ def test_a_loras_links_end_within_its_folder(lora: Path, name: str) -> None:
     (lora / name).rename(lora.parent / name)
     (lora / name).symlink_to(lora.parent / name)
     assert "a link that leaves the folder" in refused(model_folder.check_lora, lora, "bad_adapter")
+
+
+def test_an_adapter_for_the_embedded_model_is_told_from_a_spoilt_lora(tmp_path: Path) -> None:
+    (tmp_path / "adapter.json").write_text("{}")
+    with pytest.raises(FacescriptError) as caught:
+        model_folder.check_lora(tmp_path)
+    assert (caught.value.code, str(caught.value)) == (
+        "bad_adapter",
+        f"{tmp_path} holds an adapter for the embedded model (adapter.json), not a LoRA for a local one. "
+        "Choose it as Trained Adapter with the embedded model; on the command line, leave out --model.",
+    )
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_models_file_that_may_not_be_read_is_not_called_corrupt(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid(monkeypatch, name)
+    with pytest.raises(FacescriptError) as caught:
+        model_folder.check_model(folder)
+    assert (caught.value.code, str(caught.value)) == (
+        "bad_model",
+        f"Cannot read {folder / name}: Permission denied. Check the path and its permissions.",
+    )
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_loras_file_that_may_not_be_read_is_not_called_corrupt(
+    lora: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid(monkeypatch, name)
+    with pytest.raises(FacescriptError) as caught:
+        model_folder.check_lora(lora)
+    assert (caught.value.code, str(caught.value)) == (
+        "bad_adapter",
+        f"Cannot read {lora / name}: Permission denied. Check the path and its permissions.",
+    )
 
 
 TURNS = [[{"role": "user", "content": "x"}]]
