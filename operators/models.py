@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The models on this machine, for the preferences: choosing one, downloading one from the hub, removing one."""
+"""The models and adapters on this machine, for the preferences: choosing, downloading from the hub, removing."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ class FACESCRIPT_OT_find_models(bpy.types.Operator):
     bl_label = "Find Models"
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        found = shelf.look(context)
+        found = [model for model in shelf.look(context) if model.kind == "model"]
         self.report({"INFO"}, rpt_(f"{len(found)} models were found."))
         redraw()
         return {"FINISHED"}
 
 
 class FACESCRIPT_OT_choose_model(bpy.types.Operator):
-    """Have this model write performances"""
+    """Have this model write performances, or the chosen model with this adapter"""
 
     bl_idname = "facescript.choose_model"
     bl_label = "Choose Model"
@@ -131,7 +131,11 @@ class FACESCRIPT_OT_choose_model(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         chosen = preferences.get(context)
-        chosen.backend, chosen.model_folder = "local", self.folder
+        chosen.backend = "local"
+        if library.is_adapter(Path(self.folder)):
+            chosen.adapter_folder = self.folder
+        else:
+            chosen.model_folder = self.folder
         return {"FINISHED"}
 
 
@@ -166,8 +170,9 @@ class FACESCRIPT_OT_remove_model(bpy.types.Operator):
         finally:
             shelf.forget()
         chosen = preferences.get(context)
-        if chosen.model_folder == self.folder:
-            chosen.model_folder = ""
+        for field in ("model_folder", "adapter_folder"):
+            if getattr(chosen, field) == self.folder:
+                setattr(chosen, field, "")
         return {"FINISHED"}
 
 

@@ -111,7 +111,7 @@ class Settings:
         name="Values", description="How a local model's probabilities become a value", items=DECODING_ITEMS
     )
     keep_loaded: IntProperty(
-        name="Keep the Model Loaded",
+        name="Keep the Model Loaded (Minutes)",
         description="Minutes without work after which its memory is given back; 0 keeps it until Blender quits",
         default=10,
         min=0,

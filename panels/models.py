@@ -34,33 +34,50 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context, width: i
     elif not models:
         paragraph(layout, "None yet. Download one, or add a folder that holds some.", width)
     for model in (models or ())[:_MOST]:
-        _draw_model(layout.box(), model, chosen.model_folder, width)
+        draw = _draw_part if model.kind == "part" else _draw_model
+        draw(layout.box(), model, chosen, width)
     _draw_download(layout, chosen, width)
 
 
-def _draw_model(box: bpy.types.UILayout, model: Model, chosen: str, width: int) -> None:
+def _draw_part(box: bpy.types.UILayout, model: Model, _: Any, width: int) -> None:
     row = box.row(align=True)
-    shown = str(model.folder) == chosen.rstrip("/\\")
+    row.label(text=model.name, translate=False, icon="SORTTIME")
+    row.operator("facescript.download_model", text="Download").name = model.name
+    row.operator("facescript.remove_model", text="", icon="TRASH").folder = str(model.folder)
+    paragraph(box, said(model), width)
+
+
+def _draw_model(box: bpy.types.UILayout, model: Model, chosen: Any, width: int) -> None:
+    row = box.row(align=True)
+    field = chosen.adapter_folder if model.kind == "adapter" else chosen.model_folder
+    shown = str(model.folder) == field.rstrip("/\\")
     row.label(text=model.name, translate=False, icon="RADIOBUT_ON" if shown else "RADIOBUT_OFF")
     row.operator("facescript.choose_model", text="Choose").folder = str(model.folder)
     if model.ours:
         row.operator("facescript.remove_model", text="", icon="TRASH").folder = str(model.folder)
     paragraph(box, said(model), width)
+    if model.kind == "adapter":
+        return
     fits = shelf.free is None or model.needed <= shelf.free
     paragraph(box, memory_said(model, fits), width, "CHECKMARK" if fits else "ERROR")
 
 
 def said(model: Model) -> str:
     """A model's sizes and licence, for people."""
+    if model.kind == "part":
+        return f"Partly downloaded, {_gb(model.size)}"
     licence = model.licence or iface_("no licence named")
+    if model.kind == "adapter":
+        return iface_(f"Adapter (LoRA) for a model, {_gb(model.size)} on the disk, {licence}")
     return iface_(f"{_count(model.parameters)} weights, {_gb(model.size)} on the disk, {licence}")
 
 
 def memory_said(model: Model, fits: bool) -> str:
     """Whether a model fits, for people."""
+    size = _gb(model.needed)
     if fits:
-        return f"In 4 bit it takes about {_gb(model.needed)} of memory."
-    return f"In 4 bit it takes about {_gb(model.needed)} of memory, more than is free; a GPU may have it."
+        return f"In 4 bit it takes about {size} of memory."
+    return f"In 4 bit it takes about {size} of memory, more than is free here; a GPU with that much can run it."
 
 
 def _draw_download(layout: bpy.types.UILayout, chosen: Any, width: int) -> None:

@@ -25,6 +25,16 @@ def model_folder(folder: Path, card: str = "", weights: int = 4096) -> Path:
     return folder
 
 
+def lora_folder(folder: Path, card: str = "") -> Path:
+    """What an adapter's folder has, as far as finding it goes."""
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (folder / "adapter_model.safetensors").write_bytes(bytes(1000))
+    if card:
+        (folder / "README.md").write_text(card)
+    return folder
+
+
 def forbid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Have files of that name not be readable, also by the administrator, who may read everything."""
     opened = os.open

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ...performance import FacescriptError
 from ...performance.parsing import open_regular, read_object
 from ..footprint import footprint
-from ..setup.runtime import Runtime
+from ..setup.runtime import SETUP_LOCK, Runtime, locked
 
 # In a downloaded model's folder: its name, the commit that it was fetched at, and its licence.
 RECORD = "facescript-model.json"
@@ -23,7 +24,8 @@ PARTIAL = ".partial"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 # Of a model, and of an adapter.
-_CONFIGURATIONS = ("config.json", "adapter_config.json")
+_ADAPTER = "adapter_config.json"
+_CONFIGURATIONS = ("config.json", _ADAPTER)
 # Folders that are looked at in one folder, and how much of a model card.
 _MOST, _CARD = 500, 64 << 10
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.S | re.M)
@@ -32,8 +34,9 @@ _LICENCE = re.compile(r"^(license|license_name):[ \t]*['\"]?([\w .+-]{1,80}?)['\
 
 @dataclass(frozen=True)
 class Model:
-    """A model in `folder`. `size` is its bytes on the disk, `parameters` how many weights it has, `needed` the bytes
-    of memory that it takes in 4 bits; 0 where that cannot be told. `ours` says that Facescript downloaded it."""
+    """A model in `folder`, an adapter for one (a LoRA in peft's form), or the part of either that has been downloaded.
+    `size` is its bytes on the disk, `parameters` how many weights it has, `needed` the bytes of memory that it takes in
+    4 bits; 0 where that cannot be told. `ours` says that Facescript downloaded it."""
 
     name: str
     folder: Path
@@ -42,6 +45,7 @@ class Model:
     needed: int
     licence: str
     ours: bool = False
+    kind: Literal["model", "adapter", "part"] = "model"
 
 
 def downloads(runtime: Runtime) -> Path:
@@ -58,7 +62,8 @@ def folder_name(name: str) -> str:
 
 
 def find(own: Path, folders: Sequence[Path]) -> list[Model]:
-    """All models, each folder once, by name. Folders that are not there or cannot be read hold none."""
+    """All models, adapters and downloads that were not finished, each folder once, by name. Folders that are not there
+    or cannot be read hold none."""
     found: dict[Path, Model] = {}
     places = [(path, True) for path in _inside(own)]
     places += [(path, False) for folder in folders for path in (folder, *_inside(folder))]
@@ -67,7 +72,15 @@ def find(own: Path, folders: Sequence[Path]) -> list[Model]:
         model = _model(path, ours)
         if model is not None:
             found.setdefault(path.resolve(), model)
-    return sorted(found.values(), key=lambda model: (model.name.lower(), str(model.folder)))
+    return sorted([*found.values(), *_parts(own)], key=lambda model: (model.name.lower(), str(model.folder)))
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter; one that holds a model too is none that can be chosen as a model."""
+    # A name that is too long is none.
+    with suppress(OSError):
+        return (folder / _ADAPTER).is_file()
+    return False
 
 
 def is_whole(folder: Path) -> bool:
@@ -78,11 +91,15 @@ def is_whole(folder: Path) -> bool:
 
 
 def remove(model: Path, own: Path) -> None:
-    """Delete a model that Facescript has downloaded into `own`. Raises FacescriptError: `not_ours` for any other
-    folder, `in_use` if files of it may not be removed; the model is then as it was, or may be removed later."""
+    """Delete a model that Facescript has downloaded into `own`, or a part of one. Raises FacescriptError: `not_ours`
+    for any other folder, `in_use` if files of it may not be removed; the model is then as it was, or may be removed
+    later; `busy` for one that is being downloaded."""
     if model.parent != own or model.is_symlink() or not (model / RECORD).is_file():
         what = f"{model} was not downloaded by Facescript."
         raise FacescriptError("not_ours", what, "Remove it with the program that put it there.")
+    if model.name.endswith(PARTIAL):
+        _remove_part(model)
+        return
     aside = [(model / name, model / f"{name}{PARTIAL}") for name in _CONFIGURATIONS if (model / name).is_file()]
     try:
         # First of all what makes it a model: half a model is never offered.
@@ -102,6 +119,26 @@ def remove(model: Path, own: Path) -> None:
     # Windows keeps a folder that is open in another window; an empty one is no model.
     with suppress(OSError):
         model.rmdir()
+
+
+def _remove_part(folder: Path) -> None:
+    """Delete a download that was not finished, while nobody goes on with it."""
+    try:
+        with locked(folder):
+            for path in folder.iterdir():
+                if path.name not in (RECORD, SETUP_LOCK):
+                    _delete(path)
+            (folder / RECORD).unlink()
+    except FacescriptError as error:
+        what = f"{folder} is being downloaded."
+        raise FacescriptError("busy", what, "Wait until that is done, or cancel it.") from error
+    except OSError as error:
+        what = f"Some files in {folder} cannot be removed: {error.strerror}."
+        raise FacescriptError("in_use", what, "Close the programs that use them, then remove it again.") from error
+    # Windows removes no file that is open. What stays is empty, and no download.
+    with suppress(OSError):
+        (folder / SETUP_LOCK).unlink()
+        folder.rmdir()
 
 
 def _place(path: Path) -> tuple[bool, bool, str]:
@@ -143,13 +180,28 @@ def _inside(folder: Path) -> list[Path]:
     return []
 
 
+def _parts(own: Path) -> Iterator[Model]:
+    """The downloads that were not finished and of which something is there: the record is what comes first."""
+    with suppress(OSError):
+        for folder in sorted(own.glob(f"*{PARTIAL}")):
+            if (folder / RECORD).is_file():
+                yield Model(_name(folder), folder, _size(folder), 0, 0, "", True, "part")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
 def _model(folder: Path, ours: bool) -> Model | None:
-    """The model in a folder, or None if there is none whose sizes can be read."""
+    """The model or the adapter in a folder, or None if there is none whose sizes can be read."""
     try:
-        if not (folder / "config.json").is_file() or (folder / "adapter_config.json").exists():
+        if is_adapter(folder):
+            if not (folder / "adapter_model.safetensors").is_file():
+                return None
+            return Model(_name(folder), folder, _size(folder), 0, 0, licence(folder), ours, "adapter")
+        if not (folder / "config.json").is_file():
             return None
-        sizes = footprint(folder)
-        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        sizes, size = footprint(folder), _size(folder)
     except (OSError, FacescriptError):
         return None
     if not sizes.parameters:

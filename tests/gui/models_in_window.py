@@ -58,7 +58,7 @@ def steps(found: dict[str, Any]) -> Iterator[float]:
     yield 0.5
     desk.picture("cancelled")
     found["cancelled"] = [str(desk.module("operators.session").session().error), shelf.progress.fraction]
-    found["listed_when_cancelled"] = [model.name for model in shelf.look(bpy.context)]
+    found["listed_when_cancelled"] = [[model.name, model.kind] for model in shelf.look(bpy.context)]
     bpy.ops.facescript.download_model("INVOKE_DEFAULT")
     yield from downloading(shelf, 2.0)
     found["note"] = desk.module("operators.session").session().note

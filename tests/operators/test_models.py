@@ -12,7 +12,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from facescript.inference.models import library  # noqa: E402
-from model_folders import model_folder  # noqa: E402
+from model_folders import lora_folder, model_folder  # noqa: E402
 
 
 @pytest.fixture
@@ -138,4 +138,30 @@ def test_what_is_said_of_a_model_has_its_sizes_and_its_licence(extension: Any, c
     [tiny] = extension.module("operators.models").shelf.remembered(bpy.context)
     panel = extension.module("panels.models")
     assert panel.said(tiny) == "0 M weights, 0 MB on the disk, mit"
-    assert "more than is free" in panel.memory_said(tiny, False) and "more" not in panel.memory_said(tiny, True)
+    assert panel.memory_said(tiny, False).endswith(", more than is free here; a GPU with that much can run it.")
+    assert "more" not in panel.memory_said(tiny, True)
+
+
+def test_a_download_that_was_stopped_can_go_on_or_be_removed(extension: Any, chosen: Any, tmp_path: Path) -> None:
+    half = tmp_path / "runtime" / "downloads" / "toys--half.partial"
+    half.mkdir()
+    (half / library.RECORD).write_text(json.dumps({"name": "toys/half", "commit": "a" * 40}))
+    (half / "model.safetensors.part").write_bytes(bytes(2_000_000))
+    assert found(extension) == [("toys/half", True), ("toys/tiny", True)]
+    layout = drawn(extension)
+    assert {"toys/half", "Partly downloaded, 2 MB"} <= set(layout.texts)
+    assert layout.buttons[2:4] == ["download_model", "remove_model"]
+    assert bpy.ops.facescript.remove_model(folder=str(half)) == {"FINISHED"}
+    assert not half.exists() and found(extension) == [("toys/tiny", True)]
+
+
+def test_an_adapter_is_listed_chosen_and_removed_as_such(extension: Any, chosen: Any, tmp_path: Path) -> None:
+    lora = lora_folder(tmp_path / "runtime" / "downloads" / "toys--lora", "---\nlicense: mit\n---\n")
+    (lora / library.RECORD).write_text('{"name": "toys/lora"}')
+    chosen.model_folder = "/models/base"
+    assert found(extension) == [("toys/lora", True), ("toys/tiny", True)]
+    assert "Adapter (LoRA) for a model, 0 MB on the disk, mit" in drawn(extension).texts
+    bpy.ops.facescript.choose_model(folder=str(lora))
+    assert (chosen.backend, chosen.adapter_folder, chosen.model_folder) == ("local", str(lora), "/models/base")
+    bpy.ops.facescript.remove_model(folder=str(lora))
+    assert (chosen.adapter_folder, chosen.model_folder) == ("", "/models/base")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from facescript.inference.models import library, memory
+from facescript.inference.setup.runtime import SETUP_LOCK, locked
 from facescript.performance import FacescriptError
-from model_folders import model_folder
+from model_folders import lora_folder, model_folder
 
 APACHE = "---\nlanguage:\n- en\nlicense: apache-2.0\n---\n# A model\nlicense: mit\n"
 
@@ -31,7 +32,6 @@ def downloaded(own: Path, name: str) -> Path:
 def test_models_are_found_in_all_places_each_once(tmp_path: Path, cache: Path) -> None:
     own = tmp_path / "downloads"
     downloaded(own, "toys/tiny")
-    downloaded(own, "toys/half").rename(own / "toys--half.partial")
     model_folder(tmp_path / "mine" / "one")
     model_folder(tmp_path / "two", "no front matter")
     for commit in ("a" * 40, "b" * 40):
@@ -55,6 +55,65 @@ def test_sizes_are_those_of_the_files_and_of_the_headers(tmp_path: Path) -> None
     assert found.size == sum(path.stat().st_size for path in folder.iterdir())
     # At least the weights, in 4 bits.
     assert found.needed > 8192 // 2
+
+
+def partly(own: Path, name: str) -> Path:
+    """A download that was stopped in its weights."""
+    folder = own / f"{library.folder_name(name)}.partial"
+    folder.mkdir(parents=True)
+    (folder / library.RECORD).write_text(json.dumps({"name": name, "commit": "a" * 40}))
+    (folder / "model.safetensors.part").write_bytes(bytes(3000))
+    (folder / SETUP_LOCK).touch()
+    return folder
+
+
+def test_a_download_that_was_stopped_is_found_with_what_is_there_and_removed(tmp_path: Path) -> None:
+    own = tmp_path / "downloads"
+    downloaded(own, "toys/tiny")
+    half = partly(own, "toys/half")
+    # Nothing had come of this one: its name was wrong.
+    (own / "toys--none.partial").mkdir()
+    found = library.find(own, [own])
+    assert [(m.name, m.kind, m.ours) for m in found] == [("toys/half", "part", True), ("toys/tiny", "model", True)]
+    assert found[0].folder == half and 3000 < found[0].size < 3200
+    library.remove(half, own)
+    assert not half.exists() and [m.name for m in library.find(own, [])] == ["toys/tiny"]
+
+
+def test_a_download_that_is_running_is_not_removed(tmp_path: Path) -> None:
+    half = partly(tmp_path, "toys/half")
+    with locked(half), pytest.raises(FacescriptError) as caught:
+        library.remove(half, tmp_path)
+    assert (caught.value.code, str(caught.value)) == (
+        "busy",
+        f"{half} is being downloaded. Wait until that is done, or cancel it.",
+    )
+    assert (half / "model.safetensors.part").stat().st_size == 3000
+
+
+def test_a_part_of_a_download_that_cannot_be_removed_stays_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = partly(tmp_path, "toys/half")
+    with monkeypatch.context() as patch:
+        hold(patch, "model.safetensors.part")
+        with pytest.raises(FacescriptError, match="cannot be removed: in use"):
+            library.remove(half, tmp_path)
+    assert [m.kind for m in library.find(tmp_path, [])] == ["part"]
+
+
+def test_adapters_are_found_as_such(tmp_path: Path) -> None:
+    own = tmp_path / "downloads"
+    ours = lora_folder(own / "toys--lora", APACHE)
+    (ours / library.RECORD).write_text('{"name": "toys/lora"}')
+    lora_folder(tmp_path / "mine" / "studio")
+    found = library.find(own, [tmp_path / "mine"])
+    assert [(m.name, m.kind, m.licence, m.ours) for m in found] == [
+        ("studio", "adapter", "", False),
+        ("toys/lora", "adapter", "apache-2.0", True),
+    ]
+    assert found[0].size == 1000 + len('{"peft_type": "LORA"}')
+    assert library.is_adapter(ours) and not library.is_adapter(tmp_path / ("x" * 5000))
 
 
 def test_what_is_no_model_is_left_out(tmp_path: Path) -> None:
