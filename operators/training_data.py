@@ -117,7 +117,8 @@ def _nameless(made_of: Brief, typed: Brief) -> Brief:
 
 def _read(path: Path) -> list[tuple[Performance, str]]:
     """What a file holds, as `run.py train` reads it, each with its line as it stands. Raises FacescriptError."""
-    performances = jsonl.read_described(path)
+    # First, as it names the line of what cannot be read.
+    performances = list(jsonl.read_described(path))
     with open_regular(path) as stream:
         lines = [decode(line).rstrip("\r\n") + "\n" for line in stream if line.strip()]
     return list(zip(performances, lines, strict=True))
@@ -125,10 +126,14 @@ def _read(path: Path) -> list[tuple[Performance, str]]:
 
 def _is_older(line: Performance, takes: Collection[Performance]) -> bool:
     """Whether a line is what one of the takes was before: two poses for one description teach neither. A line without
-    a script is known by its descriptions, so that it goes when the script was filled in."""
+    a script is known by its beats, so that it goes when the script was filled in."""
     if line.brief.script.strip():
         return any(_texts(line.brief) == _texts(take.brief) for take in takes)
-    return any([k.text for k in line.keyframes] == [k.text for k in take.keyframes] for take in takes)
+    return any(_beats(line) == _beats(take) for take in takes)
+
+
+def _beats(performance: Performance) -> list[tuple[float, str]]:
+    return [(round(k.time, 3), k.text) for k in performance.keyframes]
 
 
 def _texts(brief: Brief) -> tuple[str, str, str]:

@@ -176,6 +176,13 @@ def test_a_file_that_cannot_be_read_stays_as_it_is(performed: Any, tmp_path: Pat
     assert [p.name for p in tmp_path.glob("takes*")] == ["takes.jsonl"]
 
 
+def test_a_line_that_is_no_text_is_named(performed: Any, tmp_path: Path) -> None:
+    path = tmp_path / "takes.jsonl"
+    path.write_bytes(json.dumps(ENTRY).encode() + b'\n{"script": "\xff"}\n')
+    with pytest.raises(RuntimeError, match="line 2: This is not UTF-8 text"):
+        export(path)
+
+
 def test_a_beat_without_a_description_is_named_and_no_file_is_made(performed: Any, tmp_path: Path) -> None:
     performed.facescript.beats[1].text = " "
     with pytest.raises(RuntimeError, match=r"frame 25 of '.*' has no description\. Write one"):
