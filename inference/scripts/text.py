@@ -35,6 +35,9 @@ _WORDS_A_CJK_LETTER = 0.5
 _LONG_WORD = 14
 _LETTERS_A_WORD = 6
 
+# Words after a smile within which its end is told.
+_SOON = 3
+
 _CLOSERS = "\"'”’»)]}」』】）*"
 # Tried only where a run of stops begins: a run of thousands is then read once, not once for each of them.
 _STOP = re.compile(
@@ -200,6 +203,15 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
 def tells_of_face(text: str) -> bool:
     """Whether the text says something that the face does (her smile dies), beside whatever else it says."""
     return bool(CODE.search(text)) or any(word.startswith(_stems()) for word in lower_words(text))
+
+
+def ends_a_smile(text: str) -> bool:
+    """Whether the text says that a smile is over (her smile dies)."""
+    words, smiles, ends = lower_words(text), tuple(words_of("smile_stems")), tuple(words_of("end_stems"))
+    return any(
+        word.startswith(smiles) and any(later.startswith(ends) for later in words[place + 1 : place + 1 + _SOON])
+        for place, word in enumerate(words)
+    )
 
 
 def pieces(text: str) -> list[str]:

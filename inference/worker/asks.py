@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Ask:
-    """Beat `part`, from 0, of the `parts` of one moment of a script; `words` are the moment's."""
+    """Beat `part`, from 0, of the `parts` of one moment of a script; `words` are the moment's, and `told` what they say
+    of the face at this beat."""
 
     words: str
     part: int = 0
     parts: int = 1
+    told: str = ""
 
 
 @dataclass(frozen=True)

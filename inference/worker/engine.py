@@ -48,7 +48,7 @@ def planned(script: str) -> list[Planned]:
         count = min(parts, max(1, int((stop - start) / SHORTEST)))
         for part, told in enumerate(told_of_face(moment, count)):
             time = round(start + part * (stop - start) / count, 3)
-            rows.append(Planned(Beat(time, told), Ask(moment.words, part, count)))
+            rows.append(Planned(Beat(time, told), Ask(moment.words, part, count, told)))
     return rows
 
 

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from ..scripts.text import ends_a_smile
 from . import slots
 from .asks import Ask, Takes
 from .slots import BINS, SLOT_MIRROR, SLOTS, Reading, SlotReader
@@ -33,6 +34,9 @@ _LEAST = 0.03
 _SPREAD = 0.05
 # What names a side.
 SIDE = re.compile(r"\b(?:left|right)", re.I)
+# Slots of a smile, and the strength from which one shows.
+_SMILE = ("mouthSmileLeft", "mouthSmileRight")
+_A_SMILE = 0.12
 # Characters of a moment that are read: some hundred tokens.
 _LONGEST = 500
 
@@ -88,6 +92,8 @@ class Planner:
         strengths = found.moves.float() / (BINS - 1)
         self._usual, self._scale = strengths.mean(dim=0), strengths.std(dim=0) + _LEAST
         away = (strengths - self._usual) / self._scale
+        # By what shows, whatever the words are.
+        self._smiling = strengths[:, [SLOTS.index(name) for name in _SMILE]].amax(dim=-1) > _A_SMILE
         self._ways = away / (away.norm(dim=-1, keepdim=True) + _PLAIN)
 
     def describe(self, background: str, emotion: str, asks: Sequence[Ask], seed: int) -> list[str]:
@@ -101,8 +107,10 @@ class Planner:
         if seed and not _names_side(asks) and torch.rand(1, generator=draw) < 0.5:
             expected = expected[:, SLOT_MIRROR]
         picked: list[int] = []
-        for row in expected:
+        for ask, row in zip(asks, expected, strict=True):
             scores = self._scores(row)
+            if ends_a_smile(ask.told):
+                scores[self._smiling] = -torch.inf
             if seed:
                 scores = scores + _SPREAD * _gumbel(len(scores), draw)
             # Nobody does the same thing twice in one performance.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from facescript.inference.scripts.beats import MOST, beat_counts, told_of_face
 from facescript.inference.scripts.script import Moment, read_script
+from facescript.inference.scripts.text import ends_a_smile
 from facescript.inference.scripts.timing import SHORTEST, duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,24 @@ def test_every_moment_has_a_beat_and_none_is_too_short(found: list[Moment]) -> N
 )
 def test_what_a_direction_tells_of_the_face_goes_to_its_beats(direction: str, parts: int, told: list[str]) -> None:
     assert told_of_face(Moment(1, direction=direction), parts) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "over"),
+    [
+        ("Her smile dies.", True),
+        ("and the grin slowly fades from his lips", True),
+        ("The laugh he had ready is gone.", False),
+        ("He laughs until he drops.", True),
+        ("Her hope dies; she smiles all the same.", False),
+        ("A smile at the dying fire and at what is left of it.", True),
+        ("She smiles.", False),
+        ("", False),
+    ],
+)
+def test_the_end_of_a_smile_is_told_soon_after_it(text: str, over: bool) -> None:
+    """By its words alone: a fire may die beside a smile."""
+    assert ends_a_smile(text) is over
 
 
 def test_words_that_are_said_tell_nothing_of_the_face() -> None:

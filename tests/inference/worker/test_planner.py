@@ -68,6 +68,14 @@ def test_each_beat_gets_the_description_of_the_likeliest_pose() -> None:
     assert found.describe("", "", asks, 0) == ["Jaw drops.", "Eyes wide, ä broad smile.", "Face at rest."]
 
 
+def test_a_smile_that_the_script_ends_is_not_picked() -> None:
+    smile = moves(mouthSmileLeft=12, mouthSmileRight=12, eyeWideLeft=16)
+    made, _ = planner(smile)
+    assert made.describe("", "", [Ask("Get out.", told="Her smile stays.")], 0) == ["Eyes wide, ä broad smile."]
+    [instead] = made.describe("", "", [Ask("Get out.", told="Her smile dies.")], 0)
+    assert instead != "Eyes wide, ä broad smile."
+
+
 def test_nothing_is_done_twice_in_one_performance() -> None:
     found, _ = planner(moves(jawOpen=16), moves(jawOpen=16))
     assert found.describe("", "", [Ask("Oh."), Ask("Oh.")], 0) == ["Jaw drops.", "Jaw drops a little."]
