@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+
+from ..inference.worker.weights import save_weights
 
 _PRODUCTS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -47,7 +49,8 @@ def pace(done: int, total: int, warmup: float) -> float:
 def copy_lora(source: Path, folder: Path, base: str) -> None:
     """Copy a LoRA as peft saves it, in 16 bits, with `base` as its base model's name."""
     weights = load_file(source / "adapter_model.safetensors")
-    save_file({k: v.to(torch.bfloat16).contiguous() for k, v in weights.items()}, folder / "adapter_model.safetensors")
+    in_16 = {name: weight.to(torch.bfloat16).contiguous() for name, weight in weights.items()}
+    save_weights(in_16, folder / "adapter_model.safetensors")
     config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
     # peft writes down where the base model was on the machine that trained.
     config["base_model_name_or_path"] = base
@@ -68,7 +71,7 @@ def save(path: Path, step: int, optimizer: Any, learning: Weights, average: Weig
         flat |= {f"optimizer:{number}:{key}": torch.as_tensor(value) for key, value in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in flat.items()}, partial, metadata={"step": json.dumps(step)})
+    save_weights({key: value.contiguous() for key, value in flat.items()}, partial, metadata={"step": json.dumps(step)})
     on_disk(partial)
     partial.replace(path)
 

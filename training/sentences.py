@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..inference.worker.weights import as_new_file
 from ..performance.pose import Array
 
 # What training and evaluation keep between runs; nothing of it is needed to start again.
@@ -72,6 +73,7 @@ class Sentences:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
         save_file({"keys": keys, "rows": np.stack(list(self._known.values()))}, partial)
+        as_new_file(partial)
         partial.replace(self._path)
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ..inference.options import EMBEDDED_MODEL
 from ..inference.setup.runtime import Runtime
@@ -37,6 +37,7 @@ from ..inference.worker.backends import EMBEDDED_ADAPTER
 from ..inference.worker.local_model import LocalModel, load
 from ..inference.worker.slots import Decoding, SlotReader, SlotsConfig
 from ..inference.worker.trunk import Trunk
+from ..inference.worker.weights import save_weights
 from ..performance import FacescriptError, Performance
 from ..performance.mirroring import mirror
 from . import corpus, planner, vocabulary
@@ -228,7 +229,7 @@ class Training:
         copy_lora(self.folder / "poser-lora" / "poser", EMBEDDED_ADAPTER / adapter.LORA, EMBEDDED_MODEL)
         for name, kept in (("poser", adapter.POSER_SLOTS), ("planner", adapter.PLANNER_SLOTS)):
             weights = load_file(self.folder / f"{name}.safetensors")
-            save_file({k: v.half().contiguous() for k, v in weights.items()}, EMBEDDED_ADAPTER / kept)
+            save_weights({k: v.half().contiguous() for k, v in weights.items()}, EMBEDDED_ADAPTER / kept)
         planner.repertoire(self.corpus.train).save(EMBEDDED_ADAPTER / adapter.REPERTOIRE)
         adapter.write_manifest(EMBEDDED_ADAPTER, self.local.model, CONFIG, decoding)
 
@@ -285,7 +286,7 @@ class Training:
         slot_training.train(
             slot_training.Run(reader, model), sources, recipe, self.folder / f"{step}-state.safetensors", measure
         )
-        save_file({k: v.contiguous() for k, v in reader.state_dict().items()}, self.folder / f"{step}.safetensors")
+        save_weights({k: v.contiguous() for k, v in reader.state_dict().items()}, self.folder / f"{step}.safetensors")
 
 
 def half_mirrored(performances: Sequence[Performance], seed: int) -> list[Performance]:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from ..scripts.text import ends_a_smile
 from . import slots
 from .asks import Ask, Takes
 from .slots import BINS, SLOT_MIRROR, SLOTS, Reading, SlotReader
+from .weights import save_weights
 
 # Added to every keyframe's distance from the usual face, in standard deviations: of keyframes that point the same way
 # the plainer one wins. Chosen on the acting checks for choices, as the way of picking was.
@@ -76,7 +77,7 @@ class Repertoire:
     def save(self, path: Path) -> None:
         """Write both into one file; descriptions hold no line breaks."""
         encoded = torch.frombuffer(bytearray("\n".join(self.texts), "utf-8"), dtype=torch.uint8)
-        save_file({"texts": encoded, "moves": self.moves.contiguous()}, path)
+        save_weights({"texts": encoded, "moves": self.moves.contiguous()}, path)
 
 
 class Planner:

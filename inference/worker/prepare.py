@@ -86,8 +86,9 @@ def convert(gguf: Path, folder: Path) -> None:
     Reading the GGUF takes transformers some 20 seconds each time; what this writes loads in under one.
     """
     import torch
-    from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from .weights import save_weights
 
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -105,7 +106,7 @@ def convert(gguf: Path, folder: Path) -> None:
     weights = {
         name: t.to(torch.bfloat16).contiguous() for name, t in model.state_dict().items() if name != "lm_head.weight"
     }
-    save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
+    save_weights(weights, partial / "model.safetensors", metadata={"format": "pt"})
     AutoTokenizer.from_pretrained(**source).save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)

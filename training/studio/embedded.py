@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ...inference.options import EMBEDDED_MODEL
 from ...inference.worker import adapter as adapters
@@ -24,6 +24,7 @@ from ...inference.worker.local_model import LocalModel
 from ...inference.worker.planner import Repertoire
 from ...inference.worker.slots import SlotReader, SlotsConfig
 from ...inference.worker.trunk import Trunk
+from ...inference.worker.weights import save_weights
 from ...performance import Performance
 from ...performance.mirroring import mirror
 from ...performance.parsing import read_object
@@ -125,7 +126,7 @@ def _write(folder: Path, task: Task, shipped: Adapter, local: LocalModel, reader
     (folder / adapters.LORA).mkdir()
     copy_lora(task.work / "lora" / adapters.LORA, folder / adapters.LORA, EMBEDDED_MODEL)
     for file, reader in readers.items():
-        save_file({k: v.half().contiguous() for k, v in reader.state_dict().items()}, folder / file)
+        save_weights({k: v.half().contiguous() for k, v in reader.state_dict().items()}, folder / file)
     known = Repertoire.load(shipped.folder / adapters.REPERTOIRE)
     planner.extended(known, task.data.train).save(folder / adapters.REPERTOIRE)
     adapters.write_manifest(folder, local.model, shipped.config, shipped.decoding)
