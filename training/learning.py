@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a training rests on: the faster precision, LoRAs, the learning rate's pace, and a state that survives a kill."""
+"""What a training rests on: the faster precision, LoRAs, the learning rate's pace, a state that survives a kill, and
+word of how far it is."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from safetensors.torch import load_file
 from ..inference.worker.weights import save_weights
 
 _PRODUCTS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+# From one line on the terminal to the next, and from one saved state to the next.
+SAY_SECONDS, SAVE_SECONDS = 30.0, 120.0
 
 
 def fast_bf16() -> bool:
@@ -44,6 +50,38 @@ def add_lora(model: Any, name: str, layers: range, *, rank: int, alpha: int, dro
 def pace(done: int, total: int, warmup: float) -> float:
     """The learning rate's share of its highest: a linear warm-up, then a cosine to zero."""
     return min(1.0, (done + 1) / max(1.0, warmup * total)) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, done / total)))
+
+
+class Progress:
+    """Says by the clock how far a training is: after its first step what is left, and then every half minute."""
+
+    def __init__(self, total: int, first: int) -> None:
+        """`total` steps, of which `first` were done before."""
+        self._total, self._first = total, first
+        self._begun = self._said = self._saved = time.monotonic()
+        self._losses: list[float] = []
+
+    def step(self, done: int, loss: float) -> bool:
+        """Take in that `done` steps are done, the last with this loss; whether it is time to save the state."""
+        self._losses.append(loss)
+        now, ended = time.monotonic(), done == self._total
+        if ended or done == self._first + 1 or now - self._said >= SAY_SECONDS:
+            left = (now - self._begun) / (done - self._first) * (self._total - done)
+            mean = sum(self._losses) / len(self._losses)
+            print(f"step {done} of {self._total}: loss {mean:.4f}, about {in_words(left)} left", flush=True)
+            self._said, self._losses = now, []
+        if not ended and now - self._saved < SAVE_SECONDS:
+            return False
+        self._saved = now
+        return True
+
+
+def in_words(seconds: float) -> str:
+    """A time in the largest unit that leaves it above 2."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def copy_lora(source: Path, folder: Path, base: str) -> None:

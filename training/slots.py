@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +18,12 @@ from torch.nn import functional
 from ..inference.worker import slots
 from ..inference.worker.slots import BINS, Reading, SlotReader
 from ..performance import Performance
-from .learning import add_lora, fast_bf16, pace, resume, save
+from .learning import Progress, add_lora, fast_bf16, pace, resume, save
 from .states import States
 
 _GRID = torch.linspace(0.0, 1.0, BINS)
-# Weights saved while training goes on, in steps.
-_SAVE_EVERY = 200
+# Steps from one measurement to the next.
+_MEASURE_EVERY = 200
 
 
 @dataclass(frozen=True)
@@ -217,12 +216,11 @@ def train(
     saved: Path,
     measure: Callable[[Run, int], None] = lambda run, step: None,
     lora_rate: float = 2e-4,
-    every: int | None = None,
 ) -> None:
     """Train and leave the moving average of the weights in `run`; goes on from `saved`, which it writes as it goes.
 
     AdamW with a linear warm-up and a cosine to zero; `measure` is called with the averaged weights from time to time,
-    and the state is saved then: each `every` steps.
+    and the state is saved then, and every few minutes.
     """
     torch.manual_seed(recipe.seed)
     learning = {name: p for name, p in run.named_parameters() if p.requires_grad}
@@ -241,10 +239,11 @@ def train(
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.rate, betas=(0.9, 0.98))
     average = {name: p.detach().clone() for name, p in learning.items()}
     first = resume(saved, optimizer, learning, average)
-    begin, seen = time.monotonic(), []
+    progress: Progress | None = None
     for step, total, source, numbers in epochs(sources, recipe):
         if step < first:
             continue
+        progress = progress or Progress(total, first)
         factor = pace(step, total, recipe.warmup)
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * factor * group.get("scale", 1.0)
@@ -262,14 +261,11 @@ def train(
         kept = min(recipe.average, (step + 2) / (step + 11))
         for name, p in learning.items():
             average[name].lerp_(p.detach(), 1.0 - kept)
-        seen.append(float(value.detach()))
-        if (step + 1) % (every or _SAVE_EVERY) == 0 or step + 1 == total:
-            spent = time.monotonic() - begin
-            left = spent / (step + 1 - first) * (total - step - 1)
-            print(f"step {step + 1} of {total}: loss {sum(seen) / len(seen):.4f}, {left:.0f} s left", flush=True)
-            seen = []
+        due = progress.step(step + 1, float(value.detach()))
+        if measured := (step + 1) % _MEASURE_EVERY == 0 or step + 1 == total:
             with _exchanged(learning, average):
                 measure(run, step + 1)
+        if due or measured:
             save(saved, step + 1, optimizer, learning, average)
     with torch.no_grad():
         for name, p in learning.items():

@@ -203,7 +203,7 @@ def test_a_planted_rule_is_learned(tmp_path: Path) -> None:
 
 def stopped_and_not(folder: Path, make: Callable[[], Run], recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train twice, once with a stop between two saves, and compare everything that was learned."""
-    monkeypatch.setattr(poser, "_SAVE_EVERY", 3)
+    monkeypatch.setattr(poser, "_MEASURE_EVERY", 3)
     sources = [source(12), source(16, 1, share=0.5)]
 
     def train(run: Run, name: str, stop: int = -1) -> list[int]:
@@ -260,7 +260,7 @@ def test_a_lora_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkey
 def test_measuring_uses_the_averaged_weights_and_leaves_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poser, "_SAVE_EVERY", 5)
+    monkeypatch.setattr(poser, "_MEASURE_EVERY", 5)
     data = [source(12)]
     seen: list[dict[str, torch.Tensor]] = []
     one, other = Run(reader()), Run(reader())

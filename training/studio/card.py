@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from .task import Row, Task
+from .task import Row, Task, verdict
 
 _CARD = """\
 # Adapter for {base}
@@ -40,6 +40,8 @@ Seed {seed}; {settings}.
 | --- | --- | --- |
 {rows}
 
+{verdict}
+
 MAE and MSE: mean absolute and mean squared error over the 55 channels that are independent; F1: of the channels that
 are active.
 """
@@ -61,6 +63,7 @@ def write(folder: Path, base: str, task: Task, rows: Sequence[Row], known: str =
         known=f" {known}" if known else "",
         seed=task.seed,
         settings=", ".join(f"{name} {json.dumps(value)}" for name, value in task.settings.items()),
+        verdict=verdict(rows),
         rows="\n".join(f"| {row.what} | {row.before} | {row.after} |" for row in rows),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

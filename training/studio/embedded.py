@@ -44,8 +44,6 @@ PLANNER = Recipe(epochs=2, rate=2e-4, batch=8, token_dropout=0.15, average=0.99)
 PLANNER_DROPOUT = 0.2
 # Known performances to draw from, to each of the studio's and at least; an epoch sees one to each.
 _KNOWN, _KNOWN_LEAST = 2, 100
-# Steps from one saved state to the next: a minute or two.
-_SAVE_EVERY = 25
 _STATE_BYTES = 200 << 20
 # What is measured.
 OWN, SHIPPED = "your held-out performances", "Facescript's own held-out performances"
@@ -96,7 +94,7 @@ def train(task: Task, local: LocalModel, known: Known, poser: Recipe = POSER, pl
         before = parts[name].measure(run, shipped.decoding)
         if parts[name].sources:
             state = task.work / f"{name}-state.safetensors"
-            slot_training.train(run, parts[name].sources, replace(recipe, seed=task.seed), state, every=_SAVE_EVERY)
+            slot_training.train(run, parts[name].sources, replace(recipe, seed=task.seed), state)
         after = parts[name].measure(run, shipped.decoding)
         rows += [Row.of(f"{name}, {what}", before[what], after[what]) for what in before]
         readers[files[name]] = reader

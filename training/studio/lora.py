@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A LoRA for any model in a folder, on KeyframeFace's request: one example a keyframe, as `inference.prompts` words it.
 
-The loss is the cross-entropy of the answer's tokens alone; of a model in 4 bits only the LoRA learns (Dettmers et al.
-2023, "QLoRA", arXiv 2305.14314). The result is in peft's form, and is chosen as the Adapter Folder.
+The loss is the cross-entropy of the answer's tokens alone: half of it of those that decoding chooses, and half of all
+the others. Those - keys, points, the 0 after a 1 - are four in five and decoding forces them: in a mean over all tokens
+the loss falls while they are learned, and values hardly count. They are not left out, since servers write them, and
+since decoding looks at how an answer begins. Of a model in 4 bits only the LoRA learns (Dettmers et al. 2023, "QLoRA", arXiv 2305.14314). The result
+is in peft's form, and is chosen as the Adapter Folder.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import random
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +27,12 @@ from torch.nn import functional
 from ...inference import prompts
 from ...inference.examples import Examples
 from ...inference.footprint import footprint
+from ...inference.worker.holes import first_hole, holes_of
 from ...inference.worker.local_backend import LocalBackend
 from ...inference.worker.local_model import LocalModel
-from ...performance import FacescriptError, Performance
+from ...performance import FacescriptError, Performance, Pose
 from ...performance.parsing import read_object
-from ..learning import copy_lora, pace, resume, save
+from ..learning import Progress, copy_lora, pace, resume, save
 from ..metrics import Figures, figures
 from . import card
 from .data import in_parts
@@ -36,8 +40,6 @@ from .task import Row, Task
 
 # Held-out requests whose loss is measured, and performances whose poses are decoded, which is slow.
 _MEASURED, _DECODED = 64, 4
-# Steps from one saved state to the next.
-_SAVE_EVERY = 10
 # What is looked at of a file of weights, to know it again: so many places, and bytes at each.
 _SAMPLES, _SAMPLE = 64, 4096
 # Tokens of a long answer, and bytes for torch itself.
@@ -60,14 +62,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Request:
-    """One keyframe asked for: the tokens up to where the answer begins, and those of the answer and its end."""
+    """One keyframe asked for: the tokens up to where the answer begins, those of the answer and its end, and which of
+    these are chosen when a value is decoded."""
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
+    values: tuple[bool, ...]
 
 
 def requests(local: LocalModel, performances: Sequence[Performance]) -> list[Request]:
     """A request for each keyframe. Raises FacescriptError (`long_text`) for one that the model cannot read whole."""
+    writer = _Writer(local)
     end = [local.tokenizer.eos_token_id] if local.tokenizer.eos_token_id is not None else []
     found = []
     for performance in performances:
@@ -75,8 +80,10 @@ def requests(local: LocalModel, performances: Sequence[Performance]) -> list[Req
         brief = performance.brief
         for number, keyframe in enumerate(performance.keyframes):
             messages = prompts.poser_messages(texts, brief.background, brief.emotion, number)
-            answer = local.answer_tokens(prompts.answer(keyframe.pose, number))
-            request = Request(tuple(local.chat_tokens(messages)), (*answer, *end))
+            answer = [*local.answer_tokens(prompts.answer(keyframe.pose, number)), *end]
+            # In its place an answer may begin with other tokens than alone: they are of the key before any value.
+            chosen = [*[False] * len(answer), *writer.values(keyframe.pose, number), *[False] * len(end)]
+            request = Request(tuple(local.chat_tokens(messages)), tuple(answer), tuple(chosen[-len(answer) :]))
             if len(request.prompt) + len(request.answer) > local.context:
                 raise FacescriptError(
                     "long_text",
@@ -88,14 +95,52 @@ def requests(local: LocalModel, performances: Sequence[Performance]) -> list[Req
     return found
 
 
+class _Writer:
+    """Tells which tokens of an answer decoding chooses: those of values, where more than one may follow."""
+
+    def __init__(self, local: LocalModel) -> None:
+        self._local = local
+        try:
+            self._holes = holes_of(local.spelled)
+        except ValueError as error:
+            raise self._unlike(str(error)) from error
+
+    def values(self, pose: Pose, index: int) -> list[bool]:
+        """Of each token of the answer for keyframe `index` whether it is chosen, and not forced."""
+        text = prompts.answer(pose, index)
+        written = self._local.tokens(text)
+        found: list[bool] = []
+        tokens: list[int] = []
+        numbers = json.loads(text).popitem()[1].values()
+        for hole, value in zip((first_hole(self._local.spelled, index), *self._holes[1:]), numbers, strict=True):
+            option = hole.nearest(value)
+            tokens += [*hole.key, *option]
+            found += [False] * len(hole.key)
+            found += [len(hole.next_tokens(option[:place])) > 1 for place in range(len(option))]
+        if written[: len(tokens)] != tokens:
+            raise self._unlike("an answer's tokens are others as a whole than value by value")
+        return found + [False] * (len(written) - len(tokens))
+
+    def _unlike(self, why: str) -> FacescriptError:
+        what = f"The tokenizer of the model in {self._local.folder} cannot write numbers: {why}."
+        return FacescriptError("bad_model", what, "Choose another model.")
+
+
 def loss(model: Any, request: Request) -> torch.Tensor:
-    """The mean cross-entropy of the answer's tokens, in nats."""
+    """The cross-entropy of the answer, in nats: half the mean of the values' tokens, half that of the others."""
+    each, values = losses(model, request)
+    return (each[values].mean() + each[~values].mean()) / 2
+
+
+def losses(model: Any, request: Request) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cross-entropy of each of the answer's tokens, in nats, and which of them are values'."""
     device = model.get_input_embeddings().weight.device
     ids = torch.tensor([[*request.prompt, *request.answer]], device=device)
     count = len(request.answer)
     # The last one is followed by nothing.
     logits = model(input_ids=ids, use_cache=False, logits_to_keep=count + 1).logits[0, :-1]
-    return functional.cross_entropy(logits.float(), ids[0, -count:].to(logits.device))
+    each = functional.cross_entropy(logits.float(), ids[0, -count:].to(logits.device), reduction="none")
+    return each, torch.tensor(request.values, device=each.device)
 
 
 def train(task: Task, local: LocalModel, recipe: Recipe) -> list[Row]:
@@ -105,19 +150,24 @@ def train(task: Task, local: LocalModel, recipe: Recipe) -> list[Row]:
     """
     noted = task.begin()
     learned = requests(local, in_parts(task.data.train))
-    model = with_lora(local, recipe, task.seed)
-    trained = replace(local, model=model)
     if not noted:
-        noted = {"before": _measured(trained, task)}
+        # Of the model alone, as it performs for whoever has no adapter: with worked examples.
+        noted = {"before": _measured(local, task, LocalBackend(local, Examples.load(), trained=False)).to_dict()}
         task.note(**noted)
-    _learn(model, learned, recipe, task.seed, task.work / "state.safetensors")
-    before, after = noted["before"], _measured(trained, task)
-    rows = [Row(f"{what}, your held-out performances", before[what], after[what]) for what in before]
-    model.save_pretrained(task.work / "lora")
+    trained = replace(local, model=with_lora(local, recipe, task.seed))
+    _learn(trained.model, learned, recipe, task.seed, task.work / "state.safetensors")
+    after = _measured(trained, task, LocalBackend(trained, Examples([]), trained=True))
+    rows = _Measured.from_dict(noted["before"]).rows(after)
+    trained.model.save_pretrained(task.work / "lora")
     with task.result() as folder:
-        copy_lora(task.work / "lora", folder, local.folder.name)
-        card.write(folder, local.folder.name, task, rows)
+        copy_lora(task.work / "lora", folder, local.name)
+        card.write(folder, local.name, task, rows)
     return rows
+
+
+def steps(recipe: Recipe, keyframes: int) -> int:
+    """How many steps a training on so many keyframes has."""
+    return max(1, round(recipe.epochs * math.ceil(keyframes / recipe.accumulate)))
 
 
 def with_lora(local: LocalModel, recipe: Recipe, seed: int) -> Any:
@@ -148,8 +198,12 @@ def _learn(model: Any, learned: Sequence[Request], recipe: Recipe, seed: int, st
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
     first = resume(state, optimizer, weights, {})
-    total = max(1, round(recipe.epochs * math.ceil(len(learned) / recipe.accumulate)))
-    begin, seen = time.monotonic(), []
+    total = steps(recipe, len(learned))
+    print(
+        f"Training: {total} steps of {recipe.accumulate} keyframes" + (f", {first} are done" if first else ""),
+        flush=True,
+    )
+    progress = Progress(total, first)
     for step, batch in enumerate(_batches(learned, recipe.accumulate, total, seed)):
         if step < first:
             continue
@@ -159,16 +213,14 @@ def _learn(model: Any, learned: Sequence[Request], recipe: Recipe, seed: int, st
         # Of the step alone: a run that goes on draws what one that was not stopped draws.
         torch.manual_seed(seed * 1_000_003 + step)
         optimizer.zero_grad(set_to_none=True)
+        seen = []
         for request in batch:
             value = loss(model, request)
             (value / len(batch)).backward()
             seen.append(float(value.detach()))
         nn.utils.clip_grad_norm_(list(weights.values()), 1.0)
         optimizer.step()
-        if (step + 1) % _SAVE_EVERY == 0 or step + 1 == total:
-            left = (time.monotonic() - begin) / (step + 1 - first) * (total - step - 1)
-            print(f"step {step + 1} of {total}: loss {np.mean(seen):.4f}, {left:.0f} s left", flush=True)
-            seen = []
+        if progress.step(step + 1, float(np.mean(seen))):
             save(state, step + 1, optimizer, weights, {})
     model.eval()
 
@@ -184,18 +236,40 @@ def _batches(learned: Sequence[Request], size: int, total: int, seed: int) -> It
             done += 1
 
 
-def _measured(local: LocalModel, task: Task) -> dict[str, str]:
-    """The loss on held-out requests, and the errors of poses as the product decodes them, in words."""
+@dataclass(frozen=True)
+class _Measured:
+    """The mean cross-entropy of a value's token on held-out requests, in nats, and the errors of decoded poses."""
+
+    values: float
+    poses: Figures
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> _Measured:
+        return cls(found["values"], Figures(**found["poses"]))
+
+    def rows(self, after: _Measured) -> list[Row]:
+        lost = Row("loss of a value's token, asked as the adapter is", f"{self.values:.4f}", f"{after.values:.4f}")
+        return [lost, Row.of("poses of your held-out performances", self.poses, after.poses)]
+
+
+def _measured(local: LocalModel, task: Task, backend: LocalBackend) -> _Measured:
+    """The loss on held-out requests, and the errors of poses as the product decodes them with this backend."""
     held = in_parts(task.data.held)
     local.model.eval()
     asked = requests(local, held)[:_MEASURED]
+    decoded = held[:_DECODED]
+    count = sum(len(performance.keyframes) for performance in decoded)
+    print(f"Measuring: {len(asked)} held-out keyframes are read, {count} are posed", flush=True)
     with torch.inference_mode():
-        lost = float(np.mean([float(loss(local.model, request)) for request in asked]))
-    return {"loss of an answer's token": f"{lost:.4f}", "poses": str(_decoded(local, held[:_DECODED]))}
+        found = [losses(local.model, request) for request in asked]
+    lost = float(torch.cat([each[values] for each, values in found]).mean())
+    return _Measured(lost, _decoded(backend, decoded))
 
 
-def _decoded(local: LocalModel, held: Sequence[Performance]) -> Figures:
-    backend = LocalBackend(local, Examples([]), trained=True)
+def _decoded(backend: LocalBackend, held: Sequence[Performance]) -> Figures:
     found = [
         pose.values
         for performance in held

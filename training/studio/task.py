@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ from . import checks
 from .data import Data
 
 _STATE = "training.json"
+# A smaller share of an error than this says nothing.
+_NOISE = 0.01
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,30 @@ class Task:
 
 @dataclass(frozen=True)
 class Row:
-    """A figure before and after a training; `what` says of what, and on what it was measured."""
+    """A figure before and after a training; `what` says of what, and on what it was measured. `errors` are the mean
+    absolute errors of poses, where it is of poses."""
 
     what: str
     before: str
     after: str
+    errors: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, what: str, before: Figures, after: Figures) -> Row:
         """Errors of poses."""
-        return cls(what, str(before), str(after))
+        return cls(what, str(before), str(after), (before.mae, after.mae))
 
     def __str__(self) -> str:
         return f"{self.what}\n    before  {self.before}\n    after   {self.after}"
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Whether the first poses that were measured, the studio's own, became better; if not, what to do."""
+    before, after = next(row.errors for row in rows if row.errors)
+    said = f"the mean absolute error is {after:.4f}, and was {before:.4f} without it"
+    if after < before * (1.0 - _NOISE):
+        return f"With this adapter, poses are better on what was held out: {said} ({1.0 - after / before:.0%} less)."
+    return (
+        f"Poses did not become better on what was held out: {said}. This adapter is not worth using yet. "
+        "Train on more performances, or with more --epochs."
+    )
