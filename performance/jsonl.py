@@ -40,7 +40,19 @@ def read_described(path: Path) -> Iterator[Performance]:
     yield from _read(path, _described)
 
 
+def try_described(path: Path) -> Iterator[tuple[dict[str, object], Performance] | FacescriptError]:
+    """As `read_described`, each with the object that the line holds; of a line that is wrong, its error instead."""
+    yield from _tried(path, lambda entry: (entry, _described(entry)))
+
+
 def _read(path: Path, parse):  # type: ignore[no-untyped-def]
+    for found in _tried(path, parse):
+        if isinstance(found, FacescriptError):
+            raise found
+        yield found
+
+
+def _tried(path: Path, parse):  # type: ignore[no-untyped-def]
     with open_regular(path) as stream:
         number = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -55,13 +67,19 @@ def _read(path: Path, parse):  # type: ignore[no-untyped-def]
                 yield parse(parse_object(line))
             except FacescriptError as error:
                 hint = error.hint or "Correct that line; a file of JSON lines has one object in each line."
-                raise FacescriptError(error.code, f"{path}, line {number}: {error.message}", hint) from error
+                yield FacescriptError(error.code, f"{path}, line {number}: {error.message}", hint)
+                if number > MAX_LINES or len(line) > MAX_LINE_BYTES:
+                    # What follows is no line, or is too much.
+                    return
 
 
 def brief_from_dict(entry: Mapping[str, object]) -> Brief:
     """Parse a brief; `script` may be empty only if keyframes with texts are there."""
     rows = _keyframe_rows(entry, required=False)
-    beats = tuple(Beat(_time(row, i), _text(row, "text", f"keyframe {i}: ")) for i, row in enumerate(rows, start=1))
+    beats = tuple(
+        Beat(_time(row, f"Keyframe {i}: "), _text(row, "text", f"keyframe {i}: "))
+        for i, row in enumerate(rows, start=1)
+    )
     return replace(_header(entry), beats=beats)
 
 
@@ -73,7 +91,7 @@ def performance_from_dict(entry: Mapping[str, object]) -> Performance:
         if not isinstance(pose, Mapping):
             raise FacescriptError("bad_pose", f"Keyframe {number} has no pose.", "Give one as {channel: value}.")
         try:
-            keyframes.append(Keyframe(_time(row, number), _text(row, "text"), Pose.from_dict(pose)))
+            keyframes.append(Keyframe(_time(row), _text(row, "text"), Pose.from_dict(pose)))
         except FacescriptError as error:
             raise FacescriptError(error.code, f"Keyframe {number}: {error.message}", error.hint) from error
     return Performance(_header(entry), tuple(keyframes))
@@ -112,7 +130,7 @@ def keyframe_from_dict(row: Mapping[str, object]) -> Keyframe:
     pose = row.get("pose")
     if not isinstance(pose, Mapping):
         raise FacescriptError("bad_pose", "The keyframe has no pose.", "Give one as {channel: value}.")
-    return Keyframe(_time(row, 1), _text(row, "text"), Pose.from_dict(pose))
+    return Keyframe(_time(row), _text(row, "text"), Pose.from_dict(pose))
 
 
 def to_line(entry: Mapping[str, object]) -> str:
@@ -154,12 +172,14 @@ def _keyframe_rows(entry: Mapping[str, object], *, required: bool) -> list[Mappi
     return rows
 
 
-def _time(row: Mapping[str, object], number: int) -> float:
-    value = row.get("t")
+def _time(row: Mapping[str, object], where: str = "") -> float:
+    if "t" not in row:
+        raise FacescriptError("bad_time", f"{where}'t' is missing, the time in seconds.")
+    value = row["t"]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise FacescriptError("bad_time", f"Keyframe {number}: 't' is not a number of seconds.")
+        raise FacescriptError("bad_time", f"{where}'t' is not a number of seconds.")
     try:
         # Whole milliseconds, as they are written: what reads well reads back.
         return round(float(value), 3) + 0.0
     except OverflowError:
-        raise FacescriptError("bad_time", f"Keyframe {number}: 't' is too large.") from None
+        raise FacescriptError("bad_time", f"{where}'t' is too large.") from None

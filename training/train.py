@@ -83,13 +83,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "steps", nargs="*", choices=[[], *STEPS, *EXTRA], help=f"the steps to carry out (all but {EXTRA})"
     )
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
+    parser.add_argument("--threads", type=studio.whole(1024), default=os.cpu_count() or 1, help="of torch")
     parser.add_argument("--seed", type=int, default=2, help="of the step more, which can be repeated, and of --data")
     studio.add_arguments(parser)
     options = parser.parse_args(arguments[1:])
+    studio.check(options, parser)
     torch.set_num_threads(options.threads)
-    if options.data and options.steps:
-        parser.error("steps are of the project's own training; --data takes none")
     try:
         if options.data:
             return studio.run(options, arguments)

@@ -29,3 +29,10 @@ def folder(given: str) -> Path:
         what = f"{given} is no folder, and no model of that name was downloaded to this machine."
         hint = f"Download it first (`hf download {given}`), or choose a folder."
         raise FacescriptError("no_model", what, hint) from error
+
+
+def name(folder: Path) -> str:
+    """A model's name for people: its folder's, or its own where the folder is a snapshot in the cache."""
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return folder.name

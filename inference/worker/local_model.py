@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from ...performance import FacescriptError
+from . import hub_cache
 from .model_folder import TEMPLATE_BYTES
 from .placement import ROWS, Placement, measured, placed, this_machine
 from .template_trial import THINKING_OFF, template_faults
@@ -62,9 +63,7 @@ class LocalModel:
     @property
     def name(self) -> str:
         """The model's name for people: its folder's, or its own where the folder is one of Hugging Face's cache."""
-        if self.folder.parent.name == "snapshots":
-            return self.folder.parent.parent.name.removeprefix("models--").replace("--", "/")
-        return self.folder.name
+        return hub_cache.name(self.folder)
 
     @property
     def context(self) -> int:

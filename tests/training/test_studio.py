@@ -7,11 +7,13 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,10 @@ def test_long_performances_are_learned_in_the_parts_that_models_are_asked_for() 
         ('{"script": "x", "keyframes": []}', "line 3: A performance needs at least one keyframe"),
         ('{"script": "x", "keyframes": [{"t": 0, "text": "a", "pose": {"smirk": 1}}]}', "line 3: .*no channel 'smirk'"),
         ("{", "line 3: This is not JSON"),
+        (
+            '{"script": "x", "keyframes": [{"time": 0, "text": "a", "pose": {}}]}',
+            "line 3: Keyframe 1: 't' is missing, the time in seconds",
+        ),
     ],
 )
 def test_what_cannot_be_learned_from_is_named_by_file_and_line(tmp_path: Path, line: str, words: str) -> None:
@@ -121,6 +127,50 @@ def test_what_cannot_be_learned_from_is_named_by_file_and_line(tmp_path: Path, l
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(FacescriptError, match=rf"takes\.jsonl, {words}"):
         data.read([path], seed=1)
+
+
+def test_all_lines_that_cannot_be_learned_from_are_named_at_once_up_to_ten(tmp_path: Path) -> None:
+    good = jsonl.to_line(jsonl.performance_to_dict(performance(0)))
+    (tmp_path / "a.jsonl").write_text(good + '{"script": 1}\n' + good + "{\n")
+    (tmp_path / "b.jsonl").write_text('{"keyframes": 3}\n')
+    with pytest.raises(FacescriptError) as caught:
+        data.read([tmp_path], seed=1)
+    first, *lines = caught.value.message.splitlines()
+    assert first == "Lines that cannot be read:"
+    assert [line.removeprefix(f"{tmp_path}/").split(":")[0] for line in lines] == [
+        "a.jsonl, line 2",
+        "a.jsonl, line 4",
+        "b.jsonl, line 1",
+    ]
+    (tmp_path / "b.jsonl").write_text("{\n" * 12)
+    with pytest.raises(FacescriptError, match=r"cannot be read \(the first of them\):") as caught:
+        data.read([tmp_path], seed=1)
+    assert caught.value.message.count(", line ") == 10
+
+
+def test_texts_that_are_missing_and_fields_that_are_not_known_are_counted(tmp_path: Path) -> None:
+    rows = [jsonl.performance_to_dict(performance(n)) for n in range(20)]
+    for row in rows[:3]:
+        row["emotions"] = row.pop("emotion")
+    for row in rows[:9]:
+        row["background"] = " "
+    for row in rows[:2]:
+        row["keyframes"][0]["easing"] = "slow"  # type: ignore[index]
+    (tmp_path / "a.jsonl").write_text("".join(map(jsonl.to_line, rows)))
+    assert data.read([tmp_path], seed=1).remarks == (
+        "Of 20 different performances, 9 have no background, 3 have no emotion.",
+        "Fields that are not known and not read: 'emotions' in 3, 'keyframes: easing' in 2. Are they misspelt?",
+    )
+    write(tmp_path / "a.jsonl", [performance(n) for n in range(20)])
+    assert data.read([tmp_path], seed=1).remarks == ()
+
+
+def test_folders_are_searched_below(tmp_path: Path) -> None:
+    (tmp_path / "mara" / "monday").mkdir(parents=True)
+    write(tmp_path / "mara" / "monday" / "takes.jsonl", [performance(n) for n in range(14)])
+    write(tmp_path / "more.jsonl", [performance(n) for n in range(14, 20)])
+    found = data.read([tmp_path], seed=1)
+    assert len(found.train) + len(found.held) + found.left_out == 20
 
 
 def test_too_few_performances_are_refused(tmp_path: Path) -> None:
@@ -150,6 +200,58 @@ def test_disk_memory_and_the_results_place_are_looked_at_before(tmp_path: Path) 
 
 
 EMPTY = data.Data((), ())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--base", "models/x"], "--base: only with --data; without it, this is the project's own training"),
+        (["--adapter", "mine"], "--adapter: only with --data"),
+        (["--epochs", "2", "--no-mirror"], "--epochs, --no-mirror: only with --data"),
+        (["--quantization", "nf4"], "--quantization: only with --data"),
+        (["poser", "--rank", "8"], "--rank: only with --data"),
+        (["--data", "x", "--rank", "8", "--rate", "1e-4"], "--rank, --rate: only with --base"),
+        (["--data", "x", "--quantization", "nf4"], "--quantization: only with --base"),
+        (["--data", "x", "--base", "y", "--no-mirror"], "--no-mirror is not for --base"),
+        (["--threads", "0"], "'0' is not a whole number from 1 to 1024"),
+        (["--threads=-2"], "'-2' is not a whole number from 1 to 1024"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_before_anything_is_trained(
+    given: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "Training", lambda *_: pytest.fail("the project's own training began"))
+    with pytest.raises(SystemExit) as caught:
+        train.main(["train", *given])
+    assert caught.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_two_trainings_at_once_are_refused(tmp_path: Path) -> None:
+    made = Task(EMPTY, tmp_path / "out", 1)
+    code = "import sys, facescript.batch.journal as j, pathlib\nwith j.locked(pathlib.Path(sys.argv[1])):\n"
+    code += " print('held', flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, str(made.work)], **pipes) as other:  # type: ignore[call-overload]
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(FacescriptError, match=r"Another training is at work in .*out\.training\.") as caught:
+            made.alone().__enter__()
+        assert caught.value.code == "busy" and made.work.is_dir()
+        other.stdin.close()
+    with made.alone():
+        assert made.begin() == {}
+    # Nothing was noted, and nothing is left.
+    assert not made.work.exists()
+    with made.alone():
+        made.note(before=1)
+    assert made.begin()["before"] == 1
+
+
+def test_a_training_of_few_steps_is_warned_of() -> None:
+    recipe = lora.Recipe(epochs=3, accumulate=8)
+    assert command._few_steps(recipe, 22) == (
+        "Warning: this makes 9 steps, and fewer than 50 teach little. Give more performances, or --epochs 17."
+    )
+    assert command._few_steps(recipe, 136) == ""
 
 
 def test_a_training_that_was_killed_before_it_noted_anything_is_new(tmp_path: Path) -> None:
@@ -481,13 +583,46 @@ def test_the_command_makes_an_adapter_and_refuses_to_replace_it(
     source = write(tmp_path / "takes.jsonl", [performance(n) for n in range(14)])
     given = ["train", "--data", str(source), "--base", str(base), "--adapter", str(tmp_path / "mine")]
     given += ["--epochs", "0.5", "--rank", "2", "--quantization", "fp32", "--threads", "1"]
-    assert train.main(given) == 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert train.main(given) == 0
+    assert not [found for found in caught if found.category is FutureWarning]
     said = capsys.readouterr().out
-    assert "11 performances to train on (22 keyframes), 3 held out" in said
-    assert "before" in said and f"The adapter is in {tmp_path / 'mine'}" in said
+    phases = (
+        r"11 performances to train on \(22 keyframes\), 3 held out",
+        "On the processor",
+        r"needs about \d+\.\d GiB of memory; ",
+        r"Warning: this makes 2 steps, .* or --epochs 13\.",
+        r"Loading toy-llama \(fp32\)",
+        "Measuring: 6 held-out keyframes are read, 6 are posed",
+        "Training: 2 steps of 8 keyframes",
+        "step 1 of 2: loss .*, about .* left",
+        "step 2 of 2: ",
+        "before",
+        "on what was held out: the mean absolute error is",
+        "The adapter is in ",
+    )
+    assert re.search(".*".join(phases), said, re.DOTALL), said
     assert load(base, "fp32", tmp_path / "mine").quantization == "fp32"
     assert train.main(given) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def test_a_base_is_taken_by_its_name_in_the_cache(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    model, revision = tmp_path / "models--Some--Toy", "0123456789abcdef0123456789abcdef01234567"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text(revision)
+    shutil.copytree(base, model / "snapshots" / revision)
+    source = write(tmp_path / "takes.jsonl", [performance(n) for n in range(14)])
+    given = ["train", "--data", str(source), "--adapter", str(tmp_path / "mine"), "--base"]
+    row = Row.of("poses", Figures(0.0, 0.2, 0.0), Figures(0.0, 0.1, 0.0))
+    asked: list[tuple[Task, LocalModel]] = []
+    monkeypatch.setattr(lora, "train", lambda task, local, recipe: [asked.append((task, local)), [row]][1])
+    assert train.main([*given, "Some/Toy"]) == 0
+    [(made, local)] = asked
+    assert local.folder == model / "snapshots" / revision and local.name == "Some/Toy" == made.settings["base"]
+    assert train.main([*given, "Some/Other"]) == 1
 
 
 # --- the embedded model's adapter -----------------------------------------------------------------------------------

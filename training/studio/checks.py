@@ -28,11 +28,13 @@ def disk(place: Path, needed: int) -> None:
 
 
 def memory(needed: int, what_fits: str, free: int | None = None) -> None:
-    """Raise FacescriptError (`no_memory`) if so many bytes are not `free` (of the machine's memory, if not given)."""
+    """Say how many bytes are needed and are `free` (of the machine's memory, if not given). Raises FacescriptError
+    (`no_memory`) if they are too few."""
     free = this_machine().memory if free is None else free
     if free < needed:
         what = f"The training needs about {_gib(needed)} of memory, and {_gib(free)} are free."
         raise FacescriptError("no_memory", what, what_fits)
+    print(f"The training needs about {_gib(needed)} of memory; {_gib(free)} are free.", flush=True)
 
 
 def _gib(size: int) -> str:

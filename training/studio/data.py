@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...performance import FacescriptError, Performance, jsonl
+from ...performance.parsing import printable
 from ..corpus import ALIKE, likeness, words
 
 # A performance in ten measures and does not train: at least and at most so many.
@@ -18,17 +20,23 @@ _SHARE, _FEWEST, _MOST = 10, 3, 200
 LEAST = 12
 # Keyframes that are read together: more are asked for in parts, as `inference.worker` does.
 SEQUENCE = 24
+# Lines that cannot be read, and names of fields, that are told at once.
+_TOLD = 10
+# What is read of a line and of its keyframes.
+_FIELDS, _KEYFRAME_FIELDS = {"id", "script", "background", "emotion", "keyframes"}, {"t", "text", "pose"}
 
 
 @dataclass(frozen=True)
 class Data:
-    """What was read: `train` and `held` (held out) share no script. `doubles` is how many were there twice, and
-    `left_out` how many do not train because their script is nearly one that is held out."""
+    """What was read: `train` and `held` (held out) share no script. `doubles` is how many were there twice,
+    `left_out` how many do not train because their script is nearly one that is held out, and `remarks` are what may be
+    amiss with the lines, in sentences."""
 
     train: tuple[Performance, ...]
     held: tuple[Performance, ...]
     doubles: int = 0
     left_out: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def keyframes(self) -> int:
@@ -43,25 +51,60 @@ class Data:
 
 
 def read(paths: Sequence[Path], seed: int) -> Data:
-    """Read files of JSON lines, and all that are in folders. Raises FacescriptError with the file and the line of what
-    cannot be read, and `little_data` if there are fewer than `LEAST` performances."""
+    """Read files of JSON lines, and all that are in folders and below. Raises FacescriptError with the files and the
+    lines of what cannot be read, and `little_data` if there are fewer than `LEAST` performances."""
     seen: set[str] = set()
     found: list[Performance] = []
+    unknown: Counter[str] = Counter()
     count = 0
-    for path in _files(paths):
-        for performance in jsonl.read_described(path):
-            count += 1
-            what = _identity(performance)
-            if what not in seen:
-                seen.add(what)
-                found.append(performance)
+    for entry, performance in _lines(paths):
+        count += 1
+        what = _identity(performance)
+        if what not in seen:
+            seen.add(what)
+            found.append(performance)
+            unknown.update(_unknown(entry))
     if len(found) < LEAST:
         raise FacescriptError(
             "little_data",
             f"There are {len(found)} different performances; an adapter needs {LEAST} at least.",
             "Add more: some hundred are a good beginning.",
         )
-    return split(found, seed, count - len(found))
+    return replace(split(found, seed, count - len(found)), remarks=tuple(_remarks(found, unknown)))
+
+
+def _lines(paths: Sequence[Path]) -> Iterator[tuple[Mapping[str, object], Performance]]:
+    wrong: list[FacescriptError] = []
+    for path in _files(paths):
+        for found in jsonl.try_described(path):
+            if not isinstance(found, FacescriptError):
+                yield found
+            elif len(wrong) < _TOLD:
+                wrong.append(found)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        first = " (the first of them)" if len(wrong) == _TOLD else ""
+        told = "\n".join(error.message for error in wrong)
+        raise FacescriptError(wrong[0].code, f"Lines that cannot be read{first}:\n{told}\n", "Correct these lines.")
+
+
+def _unknown(entry: Mapping[str, object]) -> set[str]:
+    """Names of fields that are not read, such as misspelt ones."""
+    rows = entry.get("keyframes")
+    inner = {str(name) for row in (rows if isinstance(rows, list) else ()) for name in row}
+    return (entry.keys() - _FIELDS) | {f"keyframes: {name}" for name in inner - _KEYFRAME_FIELDS}
+
+
+def _remarks(found: Sequence[Performance], unknown: Counter[str]) -> Iterator[str]:
+    texts = ("script", "background", "emotion")
+    missing = {name: sum(not getattr(performance.brief, name).strip() for performance in found) for name in texts}
+    none = [f"{count} have no {name}" for name, count in missing.items() if count]
+    if none:
+        yield f"Of {len(found)} different performances, {', '.join(none)}."
+    if unknown:
+        named = [f"{printable(name[:40])!r} in {count}" for name, count in unknown.most_common(_TOLD)]
+        yield f"Fields that are not known and not read: {', '.join(named)}. Are they misspelt?"
 
 
 def split(performances: Sequence[Performance], seed: int, doubles: int = 0) -> Data:
@@ -102,7 +145,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(path.glob("*.jsonl"))
+        inside = sorted(path.rglob("*.jsonl"))
         if not inside:
             raise FacescriptError("no_file", f"{path} holds no *.jsonl files.", "Name the folder of your performances.")
         yield from inside

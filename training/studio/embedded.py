@@ -88,7 +88,7 @@ def train(task: Task, local: LocalModel, known: Known, poser: Recipe = POSER, pl
     readers: dict[str, SlotReader] = {}
     rows: list[Row] = []
     for name, recipe in (("poser", poser), ("planner", plan)):
-        print(f"--- {name}", flush=True)
+        print(f"--- {name}: measured, trained and measured again", flush=True)
         reader = _reader(shipped, files[name], shipped.config.dropout if name == "poser" else PLANNER_DROPOUT)
         run = Run(reader, model if name == "poser" else None)
         before = parts[name].measure(run, shipped.decoding)
@@ -101,7 +101,7 @@ def train(task: Task, local: LocalModel, known: Known, poser: Recipe = POSER, pl
     model.save_pretrained(task.work / "lora")
     with task.result() as folder:
         _write(folder, task, shipped, local, readers)
-        also = f"It goes on from the adapter that comes with Facescript, with {maker.mixed} of its performances among."
+        also = f"It goes on from Facescript's own adapter, with {maker.mixed} of the performances of that among yours."
         card.write(folder, EMBEDDED_MODEL, task, rows, also)
     return rows
 

@@ -4,8 +4,8 @@
 The loss is the cross-entropy of the answer's tokens alone: half of it of those that decoding chooses, and half of all
 the others. Those - keys, points, the 0 after a 1 - are four in five and decoding forces them: in a mean over all tokens
 the loss falls while they are learned, and values hardly count. They are not left out, since servers write them, and
-since decoding looks at how an answer begins. Of a model in 4 bits only the LoRA learns (Dettmers et al. 2023, "QLoRA", arXiv 2305.14314). The result
-is in peft's form, and is chosen as the Adapter Folder.
+since decoding looks at how an answer begins. Of a model in 4 bits only the LoRA learns (Dettmers et al. 2023, "QLoRA",
+arXiv 2305.14314). The result is in peft's form, and is chosen as the Adapter Folder.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from torch.nn import functional
 from ...inference import prompts
 from ...inference.examples import Examples
 from ...inference.footprint import footprint
+from ...inference.worker import hub_cache
 from ...inference.worker.holes import first_hole, holes_of
 from ...inference.worker.local_backend import LocalBackend
 from ...inference.worker.local_model import LocalModel
@@ -291,7 +292,7 @@ def memory_needed(base: Path, quantization: str, rank: int) -> int:
 
 def settings(recipe: Recipe, base: Path, quantization: str) -> dict[str, Any]:
     """What decides a LoRA beside its data, as a task keeps it."""
-    return {"base": base.name, "base_digest": _digest(base), "quantization": quantization} | asdict(recipe)
+    return {"base": hub_cache.name(base), "base_digest": _digest(base), "quantization": quantization} | asdict(recipe)
 
 
 def _digest(base: Path) -> str:

@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...batch.journal import LOCK, locked
 from ...performance import FacescriptError
 from ...performance.parsing import read_object
 from ...performance.saving import saved
@@ -51,6 +52,23 @@ class Task:
         """The same for the same training."""
         return hashlib.sha256(json.dumps([self.data.digest, self.seed, self.settings]).encode()).hexdigest()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold `work` for as long as the block. Raises FacescriptError: `busy` if another training holds it."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.work))
+            except FacescriptError as error:
+                if error.code != "busy":
+                    raise
+                what = f"Another training is at work in {self.work}."
+                raise FacescriptError("busy", what, "Wait until it ends, or choose another --adapter.") from error
+            try:
+                yield
+            finally:
+                if self.work.is_dir() and self._is_bare():
+                    shutil.rmtree(self.work, ignore_errors=True)
+
     def begin(self) -> dict[str, Any]:
         """What was noted of this training when it was stopped, or nothing. Raises FacescriptError (`exists`) for a
         result that is there, or for what is left of another training."""
@@ -64,8 +82,8 @@ class Task:
         return found
 
     def _is_bare(self) -> bool:
-        """Whether `work` was made and nothing was noted in it yet: it was killed between the two."""
-        return self.work.is_dir() and all(path.name == f"{_STATE}.partial" for path in self.work.iterdir())
+        """Whether `work` was made and nothing was noted in it yet."""
+        return self.work.is_dir() and {path.name for path in self.work.iterdir()} <= {f"{_STATE}.partial", LOCK}
 
     def note(self, **known: object) -> None:
         """Keep what is known of this training, as JSON."""
