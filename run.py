@@ -16,6 +16,9 @@ fuzz       every parser of the border under mutated files (--help says more)
 train      the embedded model's adapter, from the corpus (hours); with --data an adapter from your own performances
 evaluate   the embedded model's poses beside baselines, on held-out entries; with --acting, the acting checks
 pictures   take the pictures of the documentation again (needs a windowed Blender)
+
+With --accelerator cuda before COMMAND, torch's build for NVIDIA GPUs is installed (Linux, 3 GB) and stays; cpu goes
+back.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -35,6 +39,9 @@ MODEL_REQUIREMENTS = ROOT / "inference" / "requirements"
 
 # bpy 5.0 is built for exactly this version.
 WANTED = (3, 11)
+
+# What the marker of .venv ends with if torch is the build for NVIDIA GPUs.
+_CUDA = " cuda"
 
 # Commands, and the module of the package that carries each out.
 COMMANDS = {
@@ -57,10 +64,16 @@ COMMANDS = {
 
 def main(arguments: list[str]) -> int:
     """Set up what is missing, then carry the command out; its exit status, where it does not take this process over."""
+    accelerator = None
+    if arguments[:1] == ["--accelerator"]:
+        accelerator, arguments = "".join(arguments[1:2]), arguments[2:]
+        if wrong := refused(accelerator):
+            print(wrong, file=sys.stderr)
+            return 2
     if not arguments or arguments[0] not in COMMANDS:
         print(__doc__.strip())
         return 0 if arguments in ([], ["-h"], ["--help"]) else 2
-    if not (set_up() and prepare()):
+    if not (set_up(accelerator) and prepare()):
         return 1
     environment = os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
     command = [str(PYTHON), "-m", COMMANDS[arguments[0]], *arguments]
@@ -80,23 +93,40 @@ def main(arguments: list[str]) -> int:
             continue
 
 
-def set_up() -> bool:
-    """Make .venv and install the pinned packages, unless they are there. False if it failed, having said why."""
+def refused(accelerator: str) -> str:
+    """Why torch cannot be had for an accelerator here, or ""."""
+    if accelerator not in ("cpu", "cuda"):
+        return f"--accelerator {accelerator!r}: give cpu or cuda."
+    if accelerator == "cuda" and sys.platform != "linux":
+        # For Windows the locks have one for newer Pythons alone, and bpy needs this one.
+        return f"--accelerator cuda: no build for Python {WANTED[0]}.{WANTED[1]} is known here; use Linux, or WSL."
+    return ""
+
+
+def set_up(accelerator: str | None = None) -> bool:
+    """Make .venv and install the pinned packages, unless they are there. False if it failed, having said why.
+
+    `accelerator` is what torch is for, cpu or cuda; None keeps what was chosen before, the CPU at first.
+    """
     files = [REQUIREMENTS, *sorted(MODEL_REQUIREMENTS.glob("*.in")), *sorted(MODEL_REQUIREMENTS.glob("*.lock"))]
     wanted = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
     marker = VENV / "facescript-requirements"
-    if PYTHON.exists() and marker.exists() and marker.read_text() == wanted:
+    made = marker.read_text() if marker.exists() else ""
+    cuda = accelerator == "cuda" or (accelerator is None and made.endswith(_CUDA))
+    wanted += _CUDA if cuda else ""
+    if PYTHON.exists() and made == wanted:
         return True
     python = find_python()
     if python is None:
         print(f"Python {WANTED[0]}.{WANTED[1]} is needed (bpy is built for it); this is {sys.version.split()[0]}.")
         print("Install it beside this one - python.org, your package manager or pyenv - and run this again.")
         return False
-    say("Setting up .venv: about 1 GB of packages is fetched once (torch 0.2, bpy 0.4, the language model 0.1).")
-    steps = {
+    size, torch = (4, 3.0) if cuda else (1, 0.2)
+    say(f"Setting up .venv: about {size} GB are fetched once (torch {torch}, bpy 0.4, the language model 0.1).")
+    steps: dict[str, list[str] | Callable[[], int]] = {
         "a virtual environment in .venv": [*python, "-m", "venv", str(VENV)],
         "pip": locked("pip.lock"),
-        "torch": install_torch,
+        "torch": install_cuda_torch if cuda else install_torch,
         "Blender as a module, what the worker needs, and the tools for tests": pip(
             "-r", str(MODEL_REQUIREMENTS / "worker.in"), "-r", str(REQUIREMENTS)
         ),
@@ -153,6 +183,16 @@ def install_torch() -> int:
         say("PyTorch's CPU build cannot be had: PyPI's build for NVIDIA GPUs is taken (3 GB).")
         return install_row("cuda.lock", sys.platform, command)
     return status
+
+
+def install_cuda_torch() -> int:
+    """Install torch's build for NVIDIA GPUs on Linux, a file that a lock knows. pip's exit status.
+
+    Its libraries are what it depends on: they come with the packages after it.
+    """
+    # pip takes the CPU's build of the same version for it.
+    command = pip("--no-deps", "--require-hashes", "--force-reinstall", "-r", str(VENV / "torch.txt"))
+    return install_row("cuda.lock", "linux", command)
 
 
 def install_row(name: str, system: str, command: list[str]) -> int:
