@@ -114,6 +114,7 @@ def _embedded(options: argparse.Namespace, found: data.Data, command: str) -> Ma
 
     def train() -> list[Row]:
         checks.memory(embedded.MEMORY, "Close other programs.")
+        print("Reading Facescript's own performances and the embedded model", flush=True)
         parts = corpus.load()
         known = embedded.Known(EMBEDDED_ADAPTER, parts.train, parts.dev)
         model = Runtime(ROOT / ".runtime").models / EMBEDDED_MODEL

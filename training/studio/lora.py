@@ -292,7 +292,9 @@ def memory_needed(base: Path, quantization: str, rank: int) -> int:
 
 def settings(recipe: Recipe, base: Path, quantization: str) -> dict[str, Any]:
     """What decides a LoRA beside its data, as a task keeps it."""
-    return {"base": hub_cache.name(base), "base_digest": _digest(base), "quantization": quantization} | asdict(recipe)
+    found = {"base": hub_cache.name(base), "base_digest": _digest(base), "quantization": quantization}
+    # A training that was stopped before the loss was this one is another.
+    return found | {"loss": "values and the rest by halves"} | asdict(recipe)
 
 
 def _digest(base: Path) -> str:
