@@ -460,6 +460,15 @@ def test_what_is_said_of_poses_that_became_better_or_did_not() -> None:
         )
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.5, 0.4), (0.0, 0.0)])
+def test_a_face_that_moves_less_is_not_a_better_one(before: float, after: float) -> None:
+    said = verdict([Row.of("poses", Figures(0.01, 0.05, before), Figures(0.01, 0.03, after))])
+    assert said == (
+        f"Errors became smaller, but what should move does so less: F1 is {after:.4f}, and was {before:.4f}. This "
+        "adapter is not worth using yet. Train on more performances, or with more --epochs."
+    )
+
+
 def test_poses_before_are_those_that_the_product_has_without_an_adapter(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -502,7 +511,7 @@ def test_a_lora_lowers_the_held_out_error_loads_as_the_product_loads_it_and_perf
     lost, poses = rows
     # Of a base with random weights, whose embeddings a LoRA does not change, no more can be had.
     assert float(lost.after) < 0.75 * float(lost.before)
-    assert poses.errors and poses.errors[1] < 0.5 * poses.errors[0]
+    assert poses.poses and poses.poses[1].mae < 0.5 * poses.poses[0].mae
     assert not made.work.exists()
     assert sorted(p.name for p in made.out.iterdir()) == [
         "README.md",
@@ -616,7 +625,7 @@ def test_a_base_is_taken_by_its_name_in_the_cache(base: Path, tmp_path: Path, mo
     shutil.copytree(base, model / "snapshots" / revision)
     source = write(tmp_path / "takes.jsonl", [performance(n) for n in range(14)])
     given = ["train", "--data", str(source), "--adapter", str(tmp_path / "mine"), "--base"]
-    row = Row.of("poses", Figures(0.0, 0.2, 0.0), Figures(0.0, 0.1, 0.0))
+    row = Row.of("poses", Figures(0.0, 0.2, 0.5), Figures(0.0, 0.1, 0.5))
     asked: list[tuple[Task, LocalModel]] = []
     monkeypatch.setattr(lora, "train", lambda task, local, recipe: [asked.append((task, local)), [row]][1])
     assert train.main([*given, "Some/Toy"]) == 0

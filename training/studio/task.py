@@ -23,8 +23,8 @@ from . import checks
 from .data import Data
 
 _STATE = "training.json"
-# A smaller share of an error than this says nothing.
-_NOISE = 0.01
+# Smaller shares of an error, and of an F1, than these say nothing.
+_NOISE, _LOST = 0.01, 0.05
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Row:
-    """A figure before and after a training; `what` says of what, and on what it was measured. `errors` are the mean
-    absolute errors of poses, where it is of poses."""
+    """A figure before and after a training; `what` says of what, and on what it was measured. `poses` are the errors of
+    poses, where it is of poses."""
 
     what: str
     before: str
     after: str
-    errors: tuple[float, float] | None = None
+    poses: tuple[Figures, Figures] | None = None
 
     @classmethod
     def of(cls, what: str, before: Figures, after: Figures) -> Row:
         """Errors of poses."""
-        return cls(what, str(before), str(after), (before.mae, after.mae))
+        return cls(what, str(before), str(after), (before, after))
 
     def __str__(self) -> str:
         return f"{self.what}\n    before  {self.before}\n    after   {self.after}"
@@ -133,11 +133,16 @@ class Row:
 
 def verdict(rows: Sequence[Row]) -> str:
     """Whether the first poses that were measured, the studio's own, became better; if not, what to do."""
-    before, after = next(row.errors for row in rows if row.errors)
-    said = f"the mean absolute error is {after:.4f}, and was {before:.4f} without it"
-    if after < before * (1.0 - _NOISE):
-        return f"With this adapter, poses are better on what was held out: {said} ({1.0 - after / before:.0%} less)."
-    return (
-        f"Poses did not become better on what was held out: {said}. This adapter is not worth using yet. "
-        "Train on more performances, or with more --epochs."
-    )
+    before, after = next(row.poses for row in rows if row.poses)
+    said = f"the mean absolute error is {after.mae:.4f}, and was {before.mae:.4f} without it"
+    if after.mae >= before.mae * (1.0 - _NOISE):
+        found = f"Poses did not become better on what was held out: {said}."
+    elif after.f1 < before.f1 * (1.0 - _LOST) or after.f1 == 0.0:
+        # Most channels are at rest: a face that never moves has small errors.
+        found = (
+            f"Errors became smaller, but what should move does so less: F1 is {after.f1:.4f}, and was {before.f1:.4f}."
+        )
+    else:
+        less = 1.0 - after.mae / before.mae
+        return f"With this adapter, poses are better on what was held out: {said} ({less:.0%} less)."
+    return f"{found} This adapter is not worth using yet. Train on more performances, or with more --epochs."
