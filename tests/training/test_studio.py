@@ -143,7 +143,7 @@ def test_all_lines_that_cannot_be_learned_from_are_named_at_once_up_to_ten(tmp_p
         "b.jsonl, line 1",
     ]
     (tmp_path / "b.jsonl").write_text("{\n" * 12)
-    with pytest.raises(FacescriptError, match=r"cannot be read \(the first of them\):") as caught:
+    with pytest.raises(FacescriptError, match=r"cannot be read \(the first 10 of them\):") as caught:
         data.read([tmp_path], seed=1)
     assert caught.value.message.count(", line ") == 10
 

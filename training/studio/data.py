@@ -63,7 +63,7 @@ def read(paths: Sequence[Path], seed: int) -> Data:
         if what not in seen:
             seen.add(what)
             found.append(performance)
-            unknown.update(_unknown(entry))
+            unknown.update(sorted(_unknown(entry)))
     if len(found) < LEAST:
         raise FacescriptError(
             "little_data",
@@ -79,13 +79,13 @@ def _lines(paths: Sequence[Path]) -> Iterator[tuple[Mapping[str, object], Perfor
         for found in jsonl.try_described(path):
             if not isinstance(found, FacescriptError):
                 yield found
-            elif len(wrong) < _TOLD:
+            elif len(wrong) <= _TOLD:
                 wrong.append(found)
     if len(wrong) == 1:
         raise wrong[0]
     if wrong:
-        first = " (the first of them)" if len(wrong) == _TOLD else ""
-        told = "\n".join(error.message for error in wrong)
+        first = f" (the first {_TOLD} of them)" if len(wrong) > _TOLD else ""
+        told = "\n".join(error.message for error in wrong[:_TOLD])
         raise FacescriptError(wrong[0].code, f"Lines that cannot be read{first}:\n{told}\n", "Correct these lines.")
 
 
