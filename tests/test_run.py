@@ -18,7 +18,10 @@ from facescript.commands import RUNTIME
 from facescript.inference.setup.runtime import Runtime
 from model_servers import Handler, good, serving
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals between processes")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals between processes"),
+    pytest.mark.skipif(sys.version_info[:2] != run.WANTED, reason="run.py is tested with the Python that it wants"),
+]
 
 
 @pytest.fixture(autouse=True)
