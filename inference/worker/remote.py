@@ -88,12 +88,19 @@ class ServerBackend(PromptedModel):
         return f"{self._server.model} (server)"
 
     def write(self, scene: str, asks: Sequence[Ask], seed: int, check: Check) -> Iterator[tuple[int, str]]:
-        """All lines in one answer."""
+        """All lines in one answer; none of them says anything if the model gives no answer that can be used."""
         messages = prompts.planner_messages(scene, [_moment(ask) for ask in asks])
         count = len(asks)
         schema = prompts.planner_schema(count)
         wanted = Wanted("descriptions", schema, _LINE_TOKENS * (count + 1), _TEMPERATURE, seed % 2**31)
-        yield from enumerate(self._asked(messages, lambda: wanted, lambda text: read_lines(text, count), check))
+        try:
+            lines = self._asked(messages, lambda: wanted, lambda text: read_lines(text, count), check)
+        except FacescriptError as error:
+            if error.code != "server_answer":
+                raise
+            # Small models go round in circles in a line; the corpus has others, and whether they can pose is seen next.
+            lines = [""] * count
+        yield from enumerate(lines)
 
     def answers(self, brief: Brief, asks: Sequence[PoseAsk], check: Check) -> Iterator[Pose]:
         """One answer a pose in KeyframeFace's form, after a worked example.

@@ -154,6 +154,17 @@ def test_an_answer_that_cannot_be_used_is_asked_for_once_more(name: str) -> None
     assert asked["content"].startswith("That answer cannot be used: ")
 
 
+def test_a_model_that_goes_round_in_circles_in_a_description_gets_one_of_the_corpus() -> None:
+    def behave(handler: Handler) -> None:
+        described = handler.body["response_format"]["json_schema"]["name"] == "descriptions"
+        handler.says('{"moment_1": "' + "the face of " * 100 if described else SMILE)
+
+    with serving(posting(behave)) as server:
+        found = engine.generate(Brief("Go away."), backend(server), 0)
+    assert {keyframe.text for keyframe in found.keyframes} == {LINE}
+    assert {keyframe.pose["mouthSmileLeft"] for keyframe in found.keyframes} == {0.3}
+
+
 def test_a_server_that_writes_long_numbers_is_asked_for_texts_from_then_on() -> None:
     """As vLLM does, by xgrammar: an answer of them would be thrice as long."""
     long, texts = _channel("0.10000000000000001"), _channel('"0.1"')
