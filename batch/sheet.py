@@ -20,6 +20,7 @@ from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
+from ..inference.options import MAX_SEED
 from ..performance import Brief, FacescriptError
 from ..performance.model import MAX_SCRIPT, MAX_TEXT
 from ..performance.parsing import is_whole, parse_object, read_text
@@ -37,7 +38,6 @@ MAX_BYTES = 64 << 20
 # Ten nights of ten thousand.
 MAX_ROWS = 100_000
 MAX_FILE = 180
-MAX_SEED = 2**31 - 1
 _LIMITS = {"script": MAX_SCRIPT, "background": MAX_TEXT, "emotion": MAX_TEXT, "character": 100, "file": MAX_FILE}
 # Bytes of one part of a path on Linux, macOS and Windows, less the longest ending that is put to it.
 _MAX_PART = 255 - len(".jsonl.partial")

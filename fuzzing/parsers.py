@@ -145,7 +145,8 @@ def _answers(data: bytes) -> None:
 
 
 def _sheet(data: bytes) -> None:
-    from ..batch.sheet import MAX_SEED, read
+    from ..batch.sheet import read
+    from ..inference.options import MAX_SEED
 
     rows = read(_file(data, "sheet.csv"))
     assert rows and len({row.file.casefold() for row in rows}) == len(rows)

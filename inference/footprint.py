@@ -29,9 +29,9 @@ LINEAR_BITS = {"nf4": 4 + 8 / 64 + 32 / (64 * 256), "int8": 8.0, "bf16": 16.0, "
 OTHER_BITS = {"nf4": 16.0, "int8": 16.0, "bf16": 16.0, "fp32": 32.0}
 
 # Names that configurations have for the same size; the last ones of heads and layers are MPT's and GPT-Neo's.
-_WIDTH = ("hidden_size", "n_embd", "d_model")
-_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+WIDTH = ("hidden_size", "n_embd", "d_model")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 
 # What a performance reads and writes: a prompt of some 1,000 tokens and an answer of some 700; tokens read at once.
 TOKENS, BLOCK = 2048, 256
@@ -127,7 +127,7 @@ def footprint(folder: Path) -> Footprint:
             else:
                 other += count
                 tables += [count] if vocabulary in shape else []
-    layers = _size(sizes, *_LAYERS)
+    layers = _size(sizes, *LAYERS)
     read = (linear, other, stored, _cached(sizes), _passed(sizes), widest, sum(tables), max(tables), layers)
     return Footprint(*read, packed=packed)
 
@@ -180,20 +180,20 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _cached(sizes: Mapping[str, Any]) -> int:
-    heads = _size(sizes, *_HEADS)
-    width = _size(sizes, "head_dim") or _size(sizes, *_WIDTH) // max(1, heads)
+    heads = _size(sizes, *HEADS)
+    width = _size(sizes, "head_dim") or _size(sizes, *WIDTH) // max(1, heads)
     # Falcon's first form and GPT BigCode have one head of keys and values for all. Falcon's second form may say so as
     # well, and caches a copy for each head.
     single = sizes.get("multi_query") is True and not sizes.get("new_decoder_architecture")
     shared = 1 if single else _size(sizes, "num_key_value_heads") or heads
-    return 2 * _size(sizes, *_LAYERS) * shared * width
+    return 2 * _size(sizes, *LAYERS) * shared * width
 
 
 def _passed(sizes: Mapping[str, Any]) -> int:
-    hidden = _size(sizes, *_WIDTH)
+    hidden = _size(sizes, *WIDTH)
     inner = _size(sizes, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden
     # A few of a layer's results live at once: what goes around it, queries, keys and values, both parts of a gate.
-    return 6 * hidden + 3 * inner + TOKENS * _size(sizes, *_HEADS)
+    return 6 * hidden + 3 * inner + TOKENS * _size(sizes, *HEADS)
 
 
 def _size(sizes: Mapping[str, Any], *names: str) -> int:

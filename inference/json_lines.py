@@ -13,15 +13,12 @@ from typing import TextIO
 
 from ..performance import Brief, FacescriptError, Performance, jsonl
 from .client import WorkerClient, perform, worker_command
-from .options import BACKENDS, DECODINGS, QUANTIZATION_CHOICES, ModelOptions
+from .options import BACKENDS, DECODINGS, MAX_SEED, QUANTIZATION_CHOICES, ModelOptions
 from .servers.addresses import check_key, given_key, parse_address
 from .setup.runtime import Runtime, child_environment
 
 # Errors that every other line would meet as well.
 _HOPELESS = ("no_model", "bad_model", "bad_adapter", "no_memory", "no_worker", "server_unreachable", "server_key")
-
-# As the sidebar's Seed.
-_MAX_SEED = 2**31 - 1
 
 INPUT_HELP = "JSON lines: id, script, background, emotion; to pose also keyframes with t and text"
 OUTPUT_HELP = "JSON lines with keyframes: t, text and pose with all 61 channels"
@@ -74,8 +71,8 @@ def _seed(text: str) -> int:
         seed = int(text)
     except ValueError:
         seed = -1
-    if not 0 <= seed <= _MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 0 to {_MAX_SEED}")
+    if not 0 <= seed <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 0 to {MAX_SEED}")
     return seed
 
 

@@ -15,6 +15,9 @@ QUANTIZATION_CHOICES = ("auto", "nf4", "int8", "bf16", "fp32", "none")
 # Longer than any path, address or key.
 MAX_OPTION = 4096
 
+# As the sidebar's Seed.
+MAX_SEED = 2**31 - 1
+
 # The folder of the embedded model among the runtime's models.
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 

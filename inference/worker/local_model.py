@@ -240,7 +240,7 @@ def load(folder: Path, quantization: Quantization, adapter: Path | None = None) 
                 "no_memory", f"There is not enough memory for the model in {folder}.", "Use nf4, or a smaller model."
             ) from error
         raise FacescriptError(
-            "bad_model", f"The model in {folder} cannot be loaded: {_first_line(error)}", _CHOOSE
+            "bad_model", f"The model in {folder} cannot be loaded: {first_line(error)}", _CHOOSE
         ) from error
     _chat_form(tokenizer, folder)
     if told["missing_keys"]:
@@ -319,7 +319,7 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
         wrong = _unmatched(adapted, adapter)
     # Whatever is wrong with a user's file: peft and torch raise nearly everything.
     except Exception as error:
-        raise _misfit(adapter, _first_line(error)) from error
+        raise _misfit(adapter, first_line(error)) from error
     if wrong:
         raise _misfit(adapter, wrong)
     return adapted
@@ -347,7 +347,8 @@ def _misfit(adapter: Path, why: str) -> FacescriptError:
     return FacescriptError("bad_adapter", what, "Choose the model that the adapter was trained for.")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says of an error, or its name."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 

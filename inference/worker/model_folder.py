@@ -18,7 +18,7 @@ from typing import Any
 
 from ...performance import FacescriptError
 from ...performance.parsing import is_denied, open_regular, parse_json, read_object, read_text
-from ..footprint import stored_quantization
+from ..footprint import HEADS, LAYERS, WIDTH, stored_quantization
 
 _CHOOSE = "Choose a folder with config.json, tokenizer.json and *.safetensors files, as Hugging Face models have."
 _AGAIN = "Download or convert the model again."
@@ -42,11 +42,11 @@ _BITS |= dict.fromkeys(("I64", "U64", "F64", "C64"), 64)
 
 # Names that configurations have for the same size, and the most of it; several times what the largest models have.
 _SIZES: dict[str, tuple[tuple[str, ...], int]] = {
-    "width": (("hidden_size", "n_embd", "d_model"), 200_000),
-    "layers": (("num_hidden_layers", "n_layer", "num_layers", "n_layers"), 2_000),
+    "width": (WIDTH, 200_000),
+    "layers": (LAYERS, 2_000),
     "vocabulary": (("vocab_size",), 4_000_000),
     "inner": (("intermediate_size", "n_inner", "ffn_dim"), 2_000_000),
-    "heads": (("num_attention_heads", "n_head", "n_heads", "num_heads"), 4_096),
+    "heads": (HEADS, 4_096),
     "head": (("head_dim",), 8_192),
     "experts": (("num_experts", "num_local_experts", "n_routed_experts"), 65_536),
     "expert": (("moe_intermediate_size",), 200_000),

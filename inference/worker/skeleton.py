@@ -24,7 +24,7 @@ from ...performance import NEUTRAL, FacescriptError, Pose
 from .. import prompts
 from .answer import Answer
 from .holes import Hole, common_beginning, first_hole, holes_of
-from .local_model import LocalModel
+from .local_model import LocalModel, first_line
 from .prefix_cache import PrefixCache, Rows, check_room
 
 # Tokens of each row's prompt read at once.
@@ -85,7 +85,7 @@ class SkeletonDecoder:
             raise
         # Kernels of quantized layers know not all sizes, and some models cannot be read in parts.
         except Exception as error:
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            why = first_line(error)[:200]
             what = f"The model in {self._local.folder} cannot be run ({self._local.quantization}): {why}"
             hint = "Choose another quantization, such as bf16, or another model."
             raise FacescriptError("bad_model", what, hint) from error
